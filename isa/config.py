@@ -1,0 +1,150 @@
+"""The configuration of a chip: one frozen value, checked once, read by every generator and model."""
+
+from dataclasses import dataclass, replace
+
+from isa.formats import E4M3, E5M2
+
+TREES = 8  # outputs of a tile product; trees of a tensor core
+LANES = 8  # products that a tree adds each cycle; elements of a word
+WORD_BITS = 64
+WORD_BYTES = WORD_BITS // 8
+
+# Format mode: the most general pair of operand formats that a tree multiplies.
+MODES = {
+    "e4m3": (E4M3, E4M3),
+    "mixed": (E4M3, E5M2),
+    "e5m2": (E5M2, E5M2),
+}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built. The message names the value and the rule."""
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ConfigError(what)
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of the generated chip.
+
+    Parameters
+    ----------
+    name : str
+        What reports call it.
+    cores : int
+        Tensor cores; they work in lockstep on one stream, each with its own stationary tile.
+    block : int
+        Positions that a core accumulates at once (P), a power of two.
+    mode : str
+        Operand formats of the trees: ``e4m3`` (E4M3 only), ``mixed`` (at most one operand is
+        E5M2) or ``e5m2`` (any pair). It sets the lowest bit of the exact sum.
+    accumulator_bits : int
+        Width of the exact sum, a multiple of 8.
+    tree_stages : int
+        Pipeline registers inside a tree, 0 to 3.
+    scratchpad_kib : int
+        Size of the scratchpad.
+    banks : int
+        Scratchpad banks, consecutive parts of the address range.
+    axi_bits : int
+        Data width of the external memory port.
+    """
+
+    name: str = "small"
+    cores: int = 1
+    block: int = 32
+    mode: str = "mixed"
+    accumulator_bits: int = 72
+    tree_stages: int = 2
+    scratchpad_kib: int = 128
+    banks: int = 16
+    axi_bits: int = 64
+
+    def __post_init__(self):
+        for name in ("cores", "block", "accumulator_bits", "tree_stages", "scratchpad_kib",
+                     "banks", "axi_bits"):
+            value = getattr(self, name)
+            _require(type(value) is int, f"{name} = {value!r}: must be an integer")
+        _require(self.mode in MODES, f"mode = {self.mode!r}: must be one of {', '.join(MODES)}")
+        _require(self.cores in (1, 2, 4, 8), f"cores = {self.cores}: must be 1, 2, 4 or 8")
+        _require(_power_of_two(self.block) and self.block <= 128,
+                 f"block = {self.block}: must be a power of two from 1 to 128")
+        _require(self.accumulator_bits % 8 == 0 and self.accumulator_bits <= 128,
+                 f"accumulator_bits = {self.accumulator_bits}: must be a multiple of 8, "
+                 f"at most 128")
+        _require(self.max_passes >= 1,
+                 f"accumulator_bits = {self.accumulator_bits}: mode {self.mode} needs at least "
+                 f"{self.least_accumulator_bits} to hold the products of one pass")
+        _require(0 <= self.tree_stages <= 3,
+                 f"tree_stages = {self.tree_stages}: must be 0 to 3")
+        _require(_power_of_two(self.banks) and self.banks >= 2 * self.cores + 8,
+                 f"banks = {self.banks}: must be a power of two and at least 2 x cores + 8 = "
+                 f"{2 * self.cores + 8}")
+        _require(_power_of_two(self.scratchpad_kib) and self.scratchpad_kib <= 4096,
+                 f"scratchpad_kib = {self.scratchpad_kib}: must be a power of two, at most 4096")
+        _require(self.bank_words >= 2,
+                 f"scratchpad_kib = {self.scratchpad_kib}: leaves a bank under two words")
+        _require(self.axi_bits == 64, f"axi_bits = {self.axi_bits}: must be 64")
+
+    @property
+    def words(self) -> int:
+        """Words of the scratchpad."""
+        return self.scratchpad_kib * 1024 // WORD_BYTES
+
+    @property
+    def bank_words(self) -> int:
+        return self.words // self.banks
+
+    @property
+    def lowest_exponent(self) -> int:
+        """Exponent of the accumulator's lowest bit: every product is a multiple of it."""
+        a, b = MODES[self.mode]
+        return a.lowest_exponent + b.lowest_exponent
+
+    @property
+    def max_product(self) -> int:
+        """The largest product of two operands, in units of the accumulator's lowest bit."""
+        a, b = MODES[self.mode]
+        return int(a.max_value * b.max_value * 2.0 ** -self.lowest_exponent)
+
+    @property
+    def max_passes(self) -> int:
+        """Passes (of 8 products each) that an accumulator holds whatever the operands."""
+        return (2 ** (self.accumulator_bits - 1) - 1) // (LANES * self.max_product)
+
+    @property
+    def least_accumulator_bits(self) -> int:
+        need = (LANES * self.max_product).bit_length() + 1
+        return -(-need // 8) * 8
+
+    @property
+    def raw_words(self) -> int:
+        """Words of one raw position: 8 trees' low 64 bits, then a word for each byte above."""
+        return TREES + max(0, self.accumulator_bits - WORD_BITS) // 8
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.cores * TREES * LANES
+
+    def with_(self, **changes) -> "Config":
+        """A copy with some parameters changed, checked like any other."""
+        return replace(self, **changes)
+
+
+CONFIGS = {
+    "small": Config(),
+}
+
+
+def named(name: str) -> Config:
+    """The configuration called `name`; `ConfigError` lists the names there are."""
+    if name not in CONFIGS:
+        raise ConfigError(f"configuration {name!r} is unknown: there are {', '.join(CONFIGS)}")
+    return CONFIGS[name]

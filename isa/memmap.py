@@ -1,0 +1,100 @@
+"""The control port: 32-bit registers at byte offsets, counters, causes of traps."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from isa.registers import TAGS
+
+ID_VALUE = 0x574E5731  # "WNW1"
+MAP_BYTES = 4096
+
+
+class Control(IntEnum):
+    """Byte offsets of the control registers."""
+
+    ID = 0x00  # reads ID_VALUE
+    COMMAND = 0x04  # bit 0 starts the program, with the counters at zero; reads as zero
+    STATUS = 0x08  # see Status; writing 1 to DONE clears it and the interrupt
+    PROGRAM = 0x0C  # byte address of the first instruction, a multiple of 8
+    PC = 0x10  # the instruction that control is at
+    HALT_CODE = 0x14
+    TRAP_CAUSE = 0x18
+    TRAP_PC = 0x1C
+    FLAGS = 0x20  # see Flag; writing 1 clears
+    NAN_PC = 0x24  # the first operation that set Flag.NAN
+    INTERRUPT_ENABLE = 0x28  # bit 0
+    COUNTERS = 0x100  # 64 bits each, low half first, in the order of COUNTERS
+    TAG_COUNTERS = 0x400  # for each tag: busy cycles, then stream words, 64 bits each
+
+
+class Status(IntEnum):
+    """Bit numbers of the status register."""
+
+    BUSY = 0
+    DONE = 1  # halted or trapped
+    TRAPPED = 2
+
+
+class Flag(IntEnum):
+    """Bit numbers of the flags, sticky."""
+
+    NAN = 0  # a live output of a tensor operation was NaN
+
+
+class Trap(IntEnum):
+    """Why the machine stopped. The program counter beside it is that of the instruction."""
+
+    NONE = 0
+    ILLEGAL = 1  # an opcode, register or bit pattern that does not exist
+    ADDRESS = 2  # a scratchpad word out of range, or an external address that is not aligned
+    SHAPE = 3  # a count of zero, a block larger than the chip's, or modes that exclude each other
+    DEPTH = 4  # a reduction longer than the accumulator holds
+    BUS = 5  # an error response on the external memory port
+    LOOP = 6  # loops nested too deep
+    TOKEN = 7  # a token counted past its most
+    DEADLOCK = 8  # everything waits for a token that nothing at work can give
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A hardware counter. `exact` ones are equal in model and hardware; the others count cycles."""
+
+    name: str
+    exact: bool
+    text: str
+
+
+COUNTERS = (
+    Counter("cycles", False, "from start to halt"),
+    Counter("instructions", True, "instructions executed"),
+    Counter("macs", True, "multiply-adds done: 64 for each stream word and core at work"),
+    Counter("words_filled", True, "words from external memory into the scratchpad"),
+    Counter("words_stored", True, "words from the scratchpad to external memory"),
+    Counter("saturations", True, "live FP8 outputs of tensor operations that saturated"),
+    Counter("words_read", False, "words read from the scratchpad"),
+    Counter("words_written", False, "words written to the scratchpad"),
+    Counter("conflicts", False, "cycles of a scratchpad request that lost its bank to another"),
+    Counter("control_wait", False, "cycles that control waited for a unit or a token"),
+    Counter("tensor_busy", False, "cycles of tensor operations"),
+    Counter("tensor_wait_stream", False, "of these, the next stream word was not there"),
+    Counter("tensor_wait_stationary", False, "of these, the next tile was not there"),
+    Counter("tensor_wait_drain", False, "of these, both halves of the accumulators were in use"),
+    Counter("vector_busy", False, "cycles of vector operations"),
+    Counter("vector_wait_read", False, "of these, an input was not there"),
+    Counter("vector_wait_write", False, "of these, an output could not be written"),
+    Counter("move_busy", False, "cycles of moves"),
+    Counter("move_wait_external", False, "of these, external memory gave or took nothing"),
+)
+COUNTER_INDEX = {counter.name: i for i, counter in enumerate(COUNTERS)}
+
+
+def counter_offset(name: str) -> int:
+    """Byte offset of the low half of a counter."""
+    return Control.COUNTERS + 8 * COUNTER_INDEX[name]
+
+
+def tag_offset(tag: int) -> int:
+    """Byte offset of a tag's two counters: busy cycles, stream words."""
+    if not 0 <= tag < TAGS:
+        raise ValueError(f"tag = {tag}: must be from 0 to {TAGS - 1}")
+    return Control.TAG_COUNTERS + 16 * tag
