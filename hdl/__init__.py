@@ -1,0 +1,1 @@
+"""The hardware: Amaranth units, and `hdl.emit`, which writes them as Verilog."""
