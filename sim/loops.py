@@ -65,3 +65,9 @@ def as_bytes(words: np.ndarray) -> np.ndarray:
 def as_words(elements: np.ndarray) -> np.ndarray:
     """uint8 (..., 8 * n) or uint32 (..., 2 * n) as uint64 (..., n)."""
     return np.ascontiguousarray(elements).view("<u8")
+
+
+def element_index(address: np.ndarray, base: int) -> np.ndarray:
+    """The numbers of the 8 elements of each FP8 word in its tensor, (..., 8)."""
+    offset = (address - base) & ((1 << ADDRESS_BITS) - 1)
+    return 8 * offset[..., np.newaxis] + np.arange(8)

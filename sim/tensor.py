@@ -9,7 +9,7 @@ from isa.formats import E4M3, E5M2, FormatCode
 from isa.memmap import Trap
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, AuxMode
 from sim import exact, floats
-from sim.loops import Items, as_bytes, as_words, check, gather, nest
+from sim.loops import Items, as_bytes, as_words, check, element_index, gather, nest
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers
 
@@ -183,11 +183,11 @@ class _Operation:
         if not self.mode["stochastic"]:
             return None
         base = self.registers["tensor.output.base"]["address"]
-        index = 8 * (output.address - base)[..., np.newaxis] + np.arange(TREES)
+        index = element_index(output.address, base)
         if self.mode["turn_output"]:
             index = _turn(index)  # a turn is its own inverse
         key = self.registers["tensor.key"]["key"]
-        return floats.random16(key, (index & 0xFFFFFFFF).astype(np.uint32))
+        return floats.random16(key, index)
 
     def _write(self, output: Items, rows: np.ndarray):
         """Write rows (block, core, position, word) where the output lies inside its window."""
