@@ -1,0 +1,290 @@
+"""The instruction-level machine: runs programs on a memory image, as the chip does."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from isa import fields, instructions, memmap
+from isa.config import Config
+from isa.instructions import (
+    INSTRUCTION_BYTES,
+    LOOP_DEPTH,
+    SCALARS,
+    TOKEN_MOST,
+    TOKENS,
+    Condition,
+)
+from isa.memmap import Control, Flag, Trap
+from isa.registers import BY_INDEX, Unit
+from sim import move, tensor, vector
+from sim.outcome import Outcome, TrapError, require
+from sim.registers import defaults
+
+WORD32 = 1 << 32
+
+
+@dataclass
+class Operation:
+    """A `run` that was given to a unit and has not started."""
+
+    pc: int
+    wait: int
+    post: int
+    tag: int
+    registers: dict
+
+
+@dataclass
+class Loop:
+    start: int
+    end: int
+    left: int
+
+
+@dataclass
+class State:
+    """Everything that a start resets."""
+
+    pc: int = 0
+    done: bool = False
+    halt_code: int = 0
+    trap: Trap = Trap.NONE
+    trap_pc: int = 0
+    nan_pc: int | None = None
+    scalars: list[int] = field(default_factory=lambda: [0] * SCALARS)
+    loops: list[Loop] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=lambda: [0] * TOKENS)
+    registers: dict = field(default_factory=lambda: {u: defaults(u) for u in Unit})
+    pending: dict[Unit, Operation] = field(default_factory=dict)
+    counters: Counter = field(default_factory=Counter)
+    tag_words: Counter = field(default_factory=Counter)
+
+
+class Machine:
+    """A chip of `config` with `external` memory (uint8 array, which programs change).
+
+    Operations happen at once, each when its turn and its tokens allow: a program that orders its
+    operations as docs/architecture.md asks ("Order") leaves the same memory as on the chip.
+    """
+
+    def __init__(self, config: Config, external: np.ndarray):
+        self.config = config
+        self.external = external
+        self.words = np.zeros(config.words, np.uint64)
+        self.state = State(done=True)
+
+    def start(self, program: int) -> None:
+        """Begin the program at byte address `program`."""
+        self.program = program
+        self.state = State()
+
+    def run(self, instructions_at_most: int | None = None) -> bool:
+        """Go on until the program ends or that many instructions were executed; True at its end."""
+        left = instructions_at_most
+        while not self.state.done and left != 0:
+            self._step()
+            left = None if left is None else left - 1
+        return self.state.done
+
+    def control(self, offset: int) -> int:
+        """What the `csr` instruction reads: exact counters and the state; cycles read as zero."""
+        state = self.state
+        if Control.COUNTERS <= offset < Control.COUNTERS + 8 * len(memmap.COUNTERS):
+            index, high = divmod((offset - Control.COUNTERS) // 4, 2)
+            return (state.counters[memmap.COUNTERS[index].name] >> 32 * high) % WORD32
+        tag, part = divmod(offset - Control.TAG_COUNTERS, 16)
+        if tag >= 0 and part >= 8:
+            return (state.tag_words[tag] >> 32 * (part == 12)) % WORD32
+        plain = {
+            Control.ID: memmap.ID_VALUE,
+            Control.PC: state.pc,
+            Control.FLAGS: (state.nan_pc is not None) << Flag.NAN,
+            Control.NAN_PC: state.nan_pc or 0,
+        }
+        return plain.get(offset, 0)
+
+    def _step(self) -> None:
+        state = self.state
+        pc = state.pc
+        try:
+            mnemonic, values = self._fetch(pc)
+            state.pc = pc + 1
+            getattr(self, f"_do_{mnemonic}")(**values)
+            state.counters["instructions"] += 1
+            while state.loops and state.pc == state.loops[-1].end:
+                loop = state.loops[-1]
+                loop.left -= 1
+                if loop.left:
+                    state.pc = loop.start
+                    break
+                state.loops.pop()
+        except TrapError as trap:
+            self._trap(trap.cause, pc)
+
+    def _fetch(self, pc: int):
+        address = self.program + pc * INSTRUCTION_BYTES
+        require(address + INSTRUCTION_BYTES <= self.external.size, Trap.BUS)
+        word = int(self.external[address:address + INSTRUCTION_BYTES].view("<u8")[0])
+        return _decode(word)
+
+    def _trap(self, cause: Trap, pc: int) -> None:
+        state = self.state
+        if not state.done:
+            state.trap, state.trap_pc, state.done = cause, pc, True
+
+    # Instructions, by their mnemonic.
+
+    def _do_nop(self):
+        pass
+
+    def _do_halt(self, code):
+        self._wait_for(lambda: not self.state.pending)
+        self.state.halt_code = code
+        self.state.pc -= 1
+        self.state.done = True
+
+    def _do_li(self, rd, imm):
+        self.state.scalars[rd] = imm % WORD32
+
+    def _do_add(self, rd, rs, rt):
+        scalars = self.state.scalars
+        scalars[rd] = (scalars[rs] + scalars[rt]) % WORD32
+
+    def _do_addi(self, rd, rs, imm):
+        self.state.scalars[rd] = (self.state.scalars[rs] + imm) % WORD32
+
+    def _do_csr(self, rd, offset):
+        self.state.scalars[rd] = self.control(offset)
+
+    def _do_skip(self, condition, rs, rt, end):
+        a, b = self.state.scalars[rs], self.state.scalars[rt]
+        less = (a ^ WORD32 >> 1) < (b ^ WORD32 >> 1)  # as signed numbers
+        holds = {Condition.EQ: a == b, Condition.NE: a != b,
+                 Condition.LT: less, Condition.GE: not less}[Condition(condition)]
+        if holds:
+            self.state.pc += end
+
+    def _do_loop(self, count, end):
+        state = self.state
+        if count == 0 or end == 0:
+            state.pc += end
+            return
+        require(len(state.loops) < LOOP_DEPTH, Trap.LOOP)
+        state.loops.append(Loop(state.pc, state.pc + end, count))
+
+    def _do_loopr(self, rs, end):
+        self._do_loop(self.state.scalars[rs], end)
+
+    def _do_set(self, register, value):
+        unit, name, values = _register(register, value)
+        self._wait_for(lambda: unit not in self.state.pending)
+        self.state.registers[unit][name] = values
+
+    def _do_setr(self, register, rs, imm):
+        self._do_set(register, (self.state.scalars[rs] + imm) % WORD32)
+
+    def _do_clear(self, unit):
+        unit = Unit(unit)
+        self._wait_for(lambda: unit not in self.state.pending)
+        self.state.registers[unit] = defaults(unit)
+
+    def _do_run(self, unit, wait, post, tag):
+        unit = Unit(unit)
+        self._wait_for(lambda: unit not in self.state.pending)
+        registers = dict(self.state.registers[unit])
+        self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag, registers)
+        self._progress()
+
+    def _do_sync(self, wait, post):
+        self._wait_for(lambda: self._available(wait))
+        self._take(wait)
+        self._give(post)
+        self._progress()
+
+    def _do_fence(self):
+        self._wait_for(lambda: not self.state.pending)
+
+    # Units and tokens.
+
+    def _wait_for(self, condition) -> None:
+        """Operations go on until `condition` holds."""
+        while not condition():
+            require(self._progress(), Trap.DEADLOCK)
+
+    def _progress(self) -> bool:
+        """Start every pending operation that can; True if there was one."""
+        started = False
+        for unit, operation in list(self.state.pending.items()):
+            if self._available(operation.wait):
+                self._take(operation.wait)
+                del self.state.pending[unit]
+                self._execute(unit, operation)
+                started = True
+        return started
+
+    def _execute(self, unit: Unit, operation: Operation) -> None:
+        arguments = self.config, operation.registers, self.words
+        match unit:
+            case Unit.TENSOR:
+                outcome = tensor.execute(*arguments)
+            case Unit.VECTOR:
+                outcome = vector.execute(*arguments)
+            case Unit.MOVE:
+                outcome = move.execute(*arguments, self.external)
+        if outcome.trap is not Trap.NONE:
+            self._trap(outcome.trap, operation.pc)
+            return
+        self._count(outcome, operation)
+        try:
+            self._give(operation.post)
+        except TrapError as trap:
+            self._trap(trap.cause, operation.pc)
+
+    def _count(self, outcome: Outcome, operation: Operation) -> None:
+        counters = self.state.counters
+        for name in ("macs", "saturations", "words_filled", "words_stored"):
+            counters[name] += getattr(outcome, name)
+        self.state.tag_words[operation.tag] += outcome.stream_words
+        if outcome.nan and self.state.nan_pc is None:
+            self.state.nan_pc = operation.pc
+
+    def _available(self, mask: int) -> bool:
+        return all(self.state.tokens[i] for i in _bits(mask))
+
+    def _take(self, mask: int) -> None:
+        for i in _bits(mask):
+            self.state.tokens[i] -= 1
+
+    def _give(self, mask: int) -> None:
+        for i in _bits(mask):
+            require(self.state.tokens[i] < TOKEN_MOST, Trap.TOKEN)
+            self.state.tokens[i] += 1
+
+
+@lru_cache(maxsize=1 << 16)
+def _bits(mask: int) -> tuple[int, ...]:
+    return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
+
+
+@lru_cache(maxsize=1 << 16)
+def _decode(word: int):
+    """Mnemonic and field values of an instruction; ILLEGAL if it is none."""
+    row = instructions.BY_OPCODE.get(instructions.OPCODE.decode(word))
+    require(row is not None and word & ~row.legal_bits == 0, Trap.ILLEGAL)
+    values = fields.decode(row.fields, word)
+    require(values.get("unit", 0) in tuple(Unit), Trap.ILLEGAL)
+    if "register" in values:
+        register = BY_INDEX.get(values["register"])
+        require(register is not None, Trap.ILLEGAL)
+        require(values.get("value", 0) & ~fields.used_bits(register.fields) == 0, Trap.ILLEGAL)
+    require(values.get("offset", 0) % 4 == 0, Trap.ILLEGAL)
+    return row.mnemonic, values
+
+
+@lru_cache(maxsize=1 << 16)
+def _register(index: int, value: int):
+    """Unit, name and field values of a register that takes `value`."""
+    register = BY_INDEX[index]
+    return register.unit, register.name, fields.decode(register.fields, value)
