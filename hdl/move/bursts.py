@@ -1,0 +1,133 @@
+"""From the registers of a move to bursts."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.axi import ADDRESS_BITS as EXTERNAL_BITS
+from hdl.axi import DATA_BYTES
+from hdl.interfaces import registers_layout
+from isa.config import Config
+from isa.registers import ADDRESS_BITS, Unit
+
+BEATS = 16  # words of a burst at most, a power of two
+BURSTS = 4  # under way at most, in each direction: hides a latency of about 64 cycles
+
+LENGTH_BITS = (BEATS - 1).bit_length()
+
+MOVE_BURST_LAYOUT = data.StructLayout({
+    "external": EXTERNAL_BITS,  # byte address
+    "scratchpad": ADDRESS_BITS,  # word address
+    "length": LENGTH_BITS,  # words - 1
+})
+
+
+class BurstGenerator(wiring.Component):
+    """Cuts the runs of a move into bursts, in order.
+
+    A burst ends at a multiple of its largest size, so none crosses a 4 KiB boundary.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : pulse; begins. `registers` hold from here to the last burst, their counts not zero.
+    stop : while set no burst is given, and what was left is forgotten
+    registers : of the move unit
+    bursts : stream of `MOVE_BURST_LAYOUT`; all of their addresses are checked
+    active : there are bursts left
+    trap : pulse; the next burst is not aligned or leaves the scratchpad. Ends the work.
+
+    Timing
+    ------
+    The first burst is valid in the cycle after `start`, the following ones without a gap.
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "stop": In(1),
+            "registers": In(registers_layout(Unit.MOVE)),
+            "bursts": Out(stream.Signature(MOVE_BURST_LAYOUT)),
+            "active": Out(1),
+            "trap": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        counts = self.registers.counts
+        left = Signal(16)  # words of the run
+        rest_1, rest_2 = Signal(16), Signal(16)  # rounds of the loops, the present one included
+        beats = Signal(range(BEATS + 1))
+        room = Signal(range(BEATS + 1))  # words to the next multiple of BEATS
+        legal = Signal()
+        take = Signal()
+        last = Signal()  # burst of its run
+        last_1, last_2 = Signal(), Signal()
+        burst = self.bursts.payload
+        sides = (
+            # the place, its registers, and how many units of its address a word has
+            (burst.external, "external", DATA_BYTES),
+            (burst.scratchpad, "scratchpad", 1),
+        )
+
+        in_burst = burst.external.bit_select(DATA_BYTES.bit_length() - 1, LENGTH_BITS)
+        m.d.comb += [
+            room.eq(BEATS - in_burst.as_unsigned()),
+            last.eq(left <= room),
+            beats.eq(Mux(last, left, room)),
+            burst.length.eq(beats - 1),
+            last_1.eq(rest_1 == 1),
+            last_2.eq(rest_2 == 1),
+            legal.eq((burst.external[:DATA_BYTES.bit_length() - 1] == 0)
+                     & (burst.scratchpad + beats <= self.config.words)),
+            self.bursts.valid.eq(self.active & legal & ~self.stop),
+            self.trap.eq(self.active & ~legal & ~self.stop),
+            take.eq(self.bursts.valid & self.bursts.ready),
+        ]
+        with m.If(take):
+            m.d.sync += left.eq(left - beats)
+            with m.If(last):
+                m.d.sync += [left.eq(counts.words), rest_1.eq(rest_1 - 1)]
+                with m.If(last_1):
+                    m.d.sync += [rest_1.eq(counts.n1), rest_2.eq(rest_2 - 1)]
+                    with m.If(last_2):
+                        m.d.sync += self.active.eq(0)
+        with m.If(self.trap | self.stop):
+            m.d.sync += self.active.eq(0)
+        with m.If(self.start):
+            m.d.sync += [self.active.eq(1), left.eq(counts.words), rest_1.eq(counts.n1),
+                         rest_2.eq(counts.n2)]
+
+        for place, side, scale in sides:
+            self._walk(m, place, side, beats * scale, take, last, last_1)
+        return m
+
+    def _walk(self, m, output, side, advance, take, last, last_1):
+        """Moves one address: along the run, else to the next round of a loop."""
+        width = len(output)
+        place = Signal(unsigned(width), name=f"{side}_place")
+        begin_1 = Signal(width, name=f"{side}_begin_1")  # of the present run
+        begin_2 = Signal(width, name=f"{side}_begin_2")  # of the present round of loop n2
+        step = Signal(width, name=f"{side}_step")
+        moved = Signal(width, name=f"{side}_moved")
+        base = self.registers[f"{side}_base"].address
+        origin = Mux(last, Mux(last_1, begin_2, begin_1), place)
+        stride = Mux(last_1, self.registers[f"{side}_n2"].stride,
+                     self.registers[f"{side}_n1"].stride)
+        m.d.comb += [
+            output.eq(place),
+            step.eq(Mux(last, stride, advance)),
+            moved.eq(origin + step),
+        ]
+        with m.If(take):
+            m.d.sync += place.eq(moved)
+            with m.If(last):
+                m.d.sync += begin_1.eq(moved)
+                with m.If(last_1):
+                    m.d.sync += begin_2.eq(moved)
+        with m.If(self.start):
+            m.d.sync += [place.eq(base), begin_1.eq(base), begin_2.eq(base)]

@@ -1,0 +1,113 @@
+"""The move unit: strided copies between external memory and the scratchpad."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.axi import ReadChannel, WriteChannel
+from hdl.control.front_end import FrontEnd
+from hdl.interfaces import CAUSE_BITS, ReadPort, UnitCommand, WritePort
+from hdl.move.bursts import BurstGenerator
+from hdl.move.fill import Fill
+from hdl.move.store import Store
+from isa.config import Config
+from isa.memmap import Trap
+from isa.registers import Unit
+
+
+class MoveUnit(wiring.Component):
+    """Moves of docs/architecture.md.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    command : UnitCommand, from control
+    read_channel, write_channel : external memory
+    read_port, write_port : scratchpad
+    busy : a cycle of an operation
+    wait_external : of these, external memory gave or took nothing
+    word_filled, word_stored : a word arrived in the scratchpad, or in external memory
+
+    Timing
+    ------
+    One word a cycle in either direction in the steady state of long runs. A trap comes with the
+    end of the operation, when no burst is under way any more: the bus is never left hanging. After
+    `stop`, bursts that were asked for are finished and no other is asked for.
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "command": In(UnitCommand()),
+            "read_channel": Out(ReadChannel()),
+            "write_channel": Out(WriteChannel()),
+            "read_port": Out(ReadPort(config)),
+            "write_port": Out(WritePort(config)),
+            "busy": Out(1),
+            "wait_external": Out(1),
+            "word_filled": Out(1),
+            "word_stored": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.front_end = front_end = FrontEnd(unit=Unit.MOVE)
+        m.submodules.generator = generator = BurstGenerator(config=config)
+        m.submodules.fill = fill = Fill(config=config)
+        m.submodules.store = store = Store(config=config)
+        wiring.connect(m, wiring.flipped(self.command), front_end.command)
+        wiring.connect(m, fill.external, wiring.flipped(self.read_channel))
+        wiring.connect(m, fill.port, wiring.flipped(self.write_port))
+        wiring.connect(m, store.external, wiring.flipped(self.write_channel))
+        wiring.connect(m, store.port, wiring.flipped(self.read_port))
+
+        operation = front_end.operation
+        registers = operation.registers
+        storing = registers.mode.store
+        working = Signal()
+        cause = Signal(CAUSE_BITS)  # the first trouble of the operation
+        shape = Signal()
+        m.d.comb += [
+            shape.eq((registers.counts.words == 0) | (registers.counts.n1 == 0)
+                     | (registers.counts.n2 == 0)),
+            generator.start.eq(operation.start & ~shape),
+            generator.stop.eq(operation.stop | (cause != Trap.NONE)),
+            generator.registers.eq(registers),
+            fill.bursts.valid.eq(generator.bursts.valid & ~storing),
+            fill.bursts.payload.eq(generator.bursts.payload),
+            store.bursts.valid.eq(generator.bursts.valid & storing),
+            store.bursts.payload.eq(generator.bursts.payload),
+        ]
+        with m.If(storing):
+            m.d.comb += generator.bursts.ready.eq(store.bursts.ready)
+        with m.Else():
+            m.d.comb += generator.bursts.ready.eq(fill.bursts.ready)
+
+        m.d.comb += [
+            operation.done.eq(working & ~generator.active & fill.idle & store.idle),
+            operation.trap.eq(operation.done & (cause != Trap.NONE)),
+            operation.cause.eq(cause),
+        ]
+        with m.If(cause == Trap.NONE):
+            with m.If(generator.trap):
+                m.d.sync += cause.eq(Trap.ADDRESS)
+            with m.If(fill.error | store.error):
+                m.d.sync += cause.eq(Trap.BUS)
+        with m.If(operation.done):
+            m.d.sync += working.eq(0)
+        with m.If(operation.start):
+            m.d.sync += [working.eq(1), cause.eq(Trap.NONE)]
+            with m.If(shape):
+                m.d.sync += cause.eq(Trap.SHAPE)
+
+        m.d.comb += [
+            self.busy.eq(self.command.busy),
+            self.word_filled.eq(fill.word),
+            self.word_stored.eq(store.word),
+            self.wait_external.eq(self.busy & ~store.word & ~self.read_channel.valid),
+        ]
+        return m
