@@ -17,6 +17,8 @@ __all__ = ["Emitted", "emit", "emit_design", "merge_modules", "verilog_files"]
 
 _MODULE = re.compile(r"(?ms)^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end$")
 _CELL = re.compile(r"(?m)^(  cell \\)(\S+)( \\)(\S+)$")
+_EMPTY = re.compile(r"(?m)^(?:(?:  attribute [^\n]*\n)*  wire width 0 \\\S+"
+                    r"|connect \\\S+ \{ *\})\n")
 _ATTRIBUTES = "generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"
 
 
@@ -82,8 +84,8 @@ def merge_modules(modules: dict[str, str], top: str) -> dict[str, str]:
 
 
 def _split(text: str) -> dict[str, str]:
-    """RTLIL bodies by module name, in order."""
-    return {name: body for _, name, body in _MODULE.findall(text)}
+    """RTLIL bodies by module name, in order; wires of no bits, which Verilog has not, left out."""
+    return {name: _EMPTY.sub("", body) for _, name, body in _MODULE.findall(text)}
 
 
 def _rename(body: str, names: dict[str, str]) -> str:
