@@ -1,0 +1,38 @@
+"""What the tensor unit tells the performance counters."""
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from hdl.interfaces import PC_BITS, RUN_LAYOUT
+from isa.config import TREES
+
+
+class TensorEvents(wiring.Signature):
+    """Counter pulses, as the tensor unit sees them; each holds for one cycle.
+
+    Members
+    -------
+    busy : an operation is at work, from its start to its done
+    tag, pc : counter group and program counter of that operation
+    stream_word : a word entered the cores
+    cores : cores at work; macs of this cycle are 64 * cores where `stream_word`, else none
+    wait_stream, wait_stationary, wait_drain
+        No word entered although some are left, because: the word, the tile, the bank was not
+        there (at most one of them is set)
+    saturations : live FP8 outputs of this cycle that saturated, 0 to 8
+    nan : a live output of this cycle is NaN
+    """
+
+    def __init__(self):
+        super().__init__({
+            "busy": Out(1),
+            "tag": Out(RUN_LAYOUT["tag"].shape),
+            "pc": Out(PC_BITS),
+            "stream_word": Out(1),
+            "cores": Out(4),
+            "wait_stream": Out(1),
+            "wait_stationary": Out(1),
+            "wait_drain": Out(1),
+            "saturations": Out(range(TREES + 1)),
+            "nan": Out(1),
+        })
