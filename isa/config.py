@@ -1,4 +1,4 @@
-"""The configuration of a chip: one frozen value, checked once, read by every generator and model."""
+"""The configuration of a chip: one frozen value, checked once, read by every other folder."""
 
 from dataclasses import dataclass, replace
 

@@ -32,6 +32,7 @@ class Field:
     kind: Kind = Kind.UNSIGNED
     default: int = 0
     text: str = ""
+    optional: bool = False  # in assembly written name=value, or left out
 
     @property
     def signed(self) -> bool:

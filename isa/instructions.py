@@ -49,8 +49,11 @@ _RD, _RS, _RT = _scalar("rd", 52), _scalar("rs", 48), _scalar("rt", 44)
 _IMM = Field("imm", 0, 32, Kind.SIGNED)
 _REGISTER = Field("register", 48, 8, Kind.REGISTER)
 _UNIT = Field("unit", 54, 2, Kind.UNIT)
-_WAIT = Field("wait", 16, TOKENS, Kind.MASK, 0, "tokens taken, one each, before it starts")
-_POST = Field("post", 0, TOKENS, Kind.MASK, 0, "tokens given, one each, when it is done")
+_WAIT = Field("wait", 16, TOKENS, Kind.MASK, 0, "tokens taken, one each, before it starts",
+              optional=True)
+_POST = Field("post", 0, TOKENS, Kind.MASK, 0, "tokens given, one each, when it is done",
+              optional=True)
+_TAG = Field("tag", 32, 5, Kind.UNSIGNED, 0, "counter group", optional=True)
 _LENGTH = Field("end", 32, 12, Kind.TARGET, 0, "instructions of the body")
 
 TABLE = (
@@ -73,8 +76,7 @@ TABLE = (
     Instruction("setr", 0x0B, (_REGISTER, Field("rs", 44, 4, Kind.SCALAR), _IMM),
                 "the unit register takes rs + imm, modulo 2^32"),
     Instruction("clear", 0x0C, (_UNIT,), "the unit's registers take their defaults"),
-    Instruction("run", 0x0D, (_UNIT, _WAIT, _POST,
-                              Field("tag", 32, 5, Kind.UNSIGNED, 0, "counter group")),
+    Instruction("run", 0x0D, (_UNIT, _WAIT, _POST, _TAG),
                 "starts the unit's operation, after those given to it before"),
     Instruction("sync", 0x0E, (_WAIT, _POST), "control itself takes and gives tokens"),
     Instruction("fence", 0x0F, (), "waits until every unit is idle"),
