@@ -66,6 +66,11 @@ def unpack(shape, bits: int):
     return bits
 
 
+def shape_of(signature):
+    """The payload's shape of a `stream.Signature`."""
+    return signature.members["payload"].shape
+
+
 def port(dut, name: str):
     """The port called `name`, or None: constants and empty payloads have no port."""
     return getattr(dut, name) if hasattr(dut, name) else None
