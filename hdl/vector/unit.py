@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.control.front_end import FrontEnd
 from hdl.interfaces import ReadPort, UnitCommand, WritePort
+from hdl.vector.control import VectorControl
+from hdl.vector.datapath import VectorDatapath
+from hdl.vector.decode import Decode
 from isa.config import Config
 from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS, Unit
 
@@ -28,7 +31,8 @@ class VectorUnit(wiring.Component):
 
     Timing
     ------
-    A group takes one cycle where all its streams are FP8, and four where one is binary32.
+    A group takes a cycle for each output in FP8, at least one in all, and at least four where an
+    input or an output is binary32.
     """
 
     def __init__(self, *, config: Config):
@@ -45,5 +49,30 @@ class VectorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.front_end = front_end = FrontEnd(unit=Unit.VECTOR)
+        m.submodules.decode = decode = Decode()
+        m.submodules.control = control = VectorControl()
+        m.submodules.datapath = datapath = VectorDatapath(config=self.config)
+        operation = front_end.operation
         wiring.connect(m, wiring.flipped(self.command), front_end.command)
+        for name in VECTOR_INPUTS + VECTOR_OUTPUTS:
+            wiring.connect(m, getattr(datapath, name), wiring.flipped(getattr(self, name)))
+        m.d.comb += [
+            decode.registers.eq(operation.registers),
+            control.start.eq(operation.start),
+            control.stop.eq(operation.stop),
+            operation.done.eq(control.done),
+            operation.trap.eq(control.trap),
+            operation.cause.eq(control.cause),
+            control.legal.eq(decode.legal),
+            control.working.eq(datapath.working),
+            control.address_trap.eq(datapath.trap),
+            datapath.start.eq(control.begin),
+            datapath.clear.eq(control.clear),
+            datapath.registers.eq(operation.registers),
+            datapath.mode.eq(decode.mode),
+            datapath.used.eq(decode.used),
+            self.busy.eq(control.busy),
+            self.wait_read.eq(datapath.wait_read),
+            self.wait_write.eq(datapath.wait_write),
+        ]
         return m

@@ -1,0 +1,137 @@
+"""The datapath of the vector unit: inputs, lanes, outputs and sums."""
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import ReadPort, WritePort
+from hdl.vector.fork import Fork
+from hdl.vector.groups import GroupCounter
+from hdl.vector.input import Input
+from hdl.vector.lanes import Lanes
+from hdl.vector.layouts import LANE_MODE, REGISTERS
+from hdl.vector.outputs import Outputs
+from hdl.vector.reduction import Reduction
+from isa.config import Config
+from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
+
+
+class VectorDatapath(wiring.Component):
+    """Works through the groups of an operation.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : pulse; `registers`, `mode` and `used` hold from here until nothing is left
+    clear : forgets everything
+    registers, mode, used : the operation, as `Decode` reads it
+    x, y, z, o0, o1, o2 : scratchpad ports
+    working : from the cycle after `start` until the last write was taken
+    trap : a word is not in the scratchpad
+    wait_read : lanes that could go on have an input missing
+    wait_write : a write is not taken
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "clear": In(1),
+            "registers": In(REGISTERS),
+            "mode": In(LANE_MODE),
+            "used": In(len(VECTOR_INPUTS)),
+            **{name: Out(ReadPort(config)) for name in VECTOR_INPUTS},
+            **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
+            "working": Out(1),
+            "trap": Out(1),
+            "wait_read": Out(1),
+            "wait_write": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.groups = groups = GroupCounter()
+        m.submodules.lanes = lanes = Lanes()
+        m.submodules.fork = fork = Fork(takers=len(VECTOR_OUTPUTS) + 1)
+        m.submodules.outputs = outputs = Outputs(config=self.config)
+        m.submodules.reduction = reduction = Reduction()
+        registers, op = self.registers, self.registers.op
+
+        inputs = []
+        for i, name in enumerate(VECTOR_INPUTS):
+            m.submodules[name] = unit = Input(config=self.config)
+            inputs.append(unit)
+            wiring.connect(m, unit.port, wiring.flipped(getattr(self, name)))
+            m.d.comb += [
+                unit.start.eq(self.start),
+                unit.clear.eq(self.clear),
+                unit.used.eq(self.used[i]),
+                unit.format.eq(registers.inputs[name]),
+                unit.base.eq(registers[f"{name}_base"].address),
+                unit.counts.eq(registers.counts),
+                unit.strides.eq(_strides(registers, name)),
+                unit.ready.eq(lanes.s0_ready & lanes.s0_valid),
+                *(here.eq(there) for here, there in
+                  zip(getattr(lanes, f"s0_{name}"), unit.values, strict=True)),
+            ]
+        present = Cat(unit.valid for unit in inputs).all()
+        m.d.comb += [
+            groups.start.eq(self.start),
+            groups.clear.eq(self.clear),
+            groups.counts.eq(registers.counts),
+            groups.ready.eq(lanes.s0_ready & present),
+            lanes.clear.eq(self.clear),
+            lanes.mode.eq(self.mode),
+            lanes.s0_valid.eq(groups.valid & present),
+            lanes.s0_nest_last.eq(groups.nest_last),
+
+            fork.clear.eq(self.clear),
+            fork.valid.eq(lanes.valid),
+            lanes.ready.eq(fork.ready),
+            fork.wanted.eq(Cat(
+                *(registers[f"{name}_mode"].enable for name in VECTOR_OUTPUTS[:-1]),
+                registers[f"{VECTOR_OUTPUTS[-1]}_mode"].enable & ~op.reduce,
+                op.reduce)),
+            fork.took.eq(Cat(outputs.took, reduction.took)),
+
+            outputs.start.eq(self.start),
+            outputs.clear.eq(self.clear),
+            outputs.reduce.eq(op.reduce),
+            outputs.key.eq(registers.key.key),
+            outputs.counts.eq(registers.counts),
+            Cat(outputs.offers, reduction.offer).eq(fork.offers),
+
+            reduction.clear.eq(self.clear),
+            reduction.quantum.eq(op.quantum),
+            reduction.source.eq(op.source),
+            reduction.nest_last.eq(lanes.nest_last),
+
+            self.working.eq(groups.valid | lanes.busy | outputs.busy),
+            self.trap.eq(outputs.trap | Cat(unit.trap for unit in inputs).any()),
+            self.wait_read.eq(groups.valid & ~present & lanes.s0_ready),
+            self.wait_write.eq(Cat(
+                port.request.valid & ~port.request.ready for port in
+                (getattr(self, name) for name in VECTOR_OUTPUTS)).any()),
+        ]
+        for taker in (outputs, reduction):
+            m.d.comb += [
+                *(here.eq(there) for here, there in zip(taker.t, lanes.t, strict=True)),
+                *(here.eq(there) for here, there in zip(taker.u, lanes.u, strict=True)),
+            ]
+        for i, name in enumerate(VECTOR_OUTPUTS):
+            wiring.connect(m, getattr(outputs, name), wiring.flipped(getattr(self, name)))
+            m.d.comb += [
+                outputs.modes[i].eq(registers[f"{name}_mode"]),
+                outputs.bases[i].eq(registers[f"{name}_base"].address),
+                outputs.strides[i].eq(_strides(registers, name)),
+            ]
+        wiring.connect(m, reduction.words, outputs.sums)
+        return m
+
+
+def _strides(registers, name):
+    """The strides of a stream, n0 first."""
+    return Cat(registers[f"{name}_n01"].as_value(), registers[f"{name}_n23"].as_value())

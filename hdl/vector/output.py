@@ -1,0 +1,109 @@
+"""One output of the vector unit."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import WritePort
+from hdl.vector.addresses import OutputAddresses
+from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, STRIDES, place_layout
+from hdl.vector.scatter import Scatter
+from isa.config import LANES, WORD_BITS, Config
+from isa.formats import FormatCode
+from isa.registers import ADDRESS_BITS
+
+
+class Output(wiring.Component):
+    """Writes the groups of an output: binary32 by itself, FP8 through the converter; or the sums.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : pulse; `mode`, `reduced`, `base`, `counts` and `strides` hold from here on
+    clear : forgets everything
+    mode : how groups are written; `reduced` : the words of `sums` are written instead
+    offer, took, t, u : a group, if `mode.enable` and not `reduced`; `took` in its last cycle
+    sums : stream of words
+    asked : stream of places; a group to be converted for each. Ready only if it is offered.
+    codes : stream of address and data, the words converted
+    port : WritePort
+    busy : places are left that were not asked for or written
+    trap : a word is not in the scratchpad
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "clear": In(1),
+            "mode": In(MODE),
+            "reduced": In(1),
+            "base": In(ADDRESS_BITS),
+            "counts": In(COUNTS),
+            "strides": In(STRIDES),
+            "offer": In(1),
+            "took": Out(1),
+            "t": In(FLOAT_BITS).array(LANES),
+            "u": In(FLOAT_BITS).array(LANES),
+            "sums": In(stream.Signature(WORD_BITS)),
+            "asked": Out(stream.Signature(place_layout(config))),
+            "codes": In(WritePort(config).members["request"].signature),
+            "port": Out(WritePort(config)),
+            "busy": Out(1),
+            "trap": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.addresses = addresses = OutputAddresses(config=self.config)
+        m.submodules.scatter = scatter = Scatter()
+        wide = Signal()
+        word = Signal(WORD_BITS)
+        word_valid, word_ready = Signal(), Signal()
+        places, request = addresses.places, self.port.request
+
+        m.d.comb += [
+            wide.eq(self.reduced | (self.mode.format == FormatCode.BINARY32)),
+            addresses.start.eq(self.start & (self.mode.enable | self.reduced)),
+            addresses.clear.eq(self.clear),
+            addresses.wide.eq(wide),
+            addresses.sums.eq(self.reduced),
+            addresses.base.eq(self.base),
+            addresses.counts.eq(self.counts),
+            addresses.strides.eq(self.strides),
+            self.busy.eq(addresses.busy),
+            self.trap.eq(addresses.trap),
+
+            scatter.clear.eq(self.clear),
+            scatter.offer.eq(self.offer & wide),
+            scatter.source.eq(self.mode.source),
+            *(here.eq(there) for here, there in zip(scatter.t, self.t, strict=True)),
+            *(here.eq(there) for here, there in zip(scatter.u, self.u, strict=True)),
+            scatter.words.ready.eq(word_ready & ~self.reduced),
+            self.sums.ready.eq(word_ready & self.reduced),
+            word.eq(Mux(self.reduced, self.sums.payload, scatter.words.payload)),
+            word_valid.eq(Mux(self.reduced, self.sums.valid, scatter.words.valid)),
+            word_ready.eq(places.valid & request.ready),
+
+            self.asked.valid.eq(self.offer & ~wide & places.valid),
+            self.asked.payload.eq(places.payload),
+            self.took.eq(scatter.took | self.asked.valid & self.asked.ready),
+            places.ready.eq(Mux(wide, word_valid & request.ready,
+                                self.offer & self.asked.ready)),
+        ]
+        with m.If(wide):
+            m.d.comb += [
+                request.valid.eq(word_valid & places.valid),
+                request.payload.address.eq(places.payload.address),
+                request.payload.data.eq(word),
+            ]
+        with m.Else():
+            m.d.comb += [
+                request.valid.eq(self.codes.valid),
+                request.payload.eq(self.codes.payload),
+                self.codes.ready.eq(request.ready),
+            ]
+        return m

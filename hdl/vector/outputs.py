@@ -1,0 +1,112 @@
+"""The outputs of the vector unit, and the converter that they share."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import WritePort
+from hdl.vector.convert import Converter
+from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, STRIDES
+from hdl.vector.output import Output
+from isa.config import LANES, WORD_BITS, Config
+from isa.registers import ADDRESS_BITS, VECTOR_OUTPUTS
+
+_COUNT = len(VECTOR_OUTPUTS)
+
+
+class Outputs(wiring.Component):
+    """Writes each group to the outputs that want it; FP8 outputs take turns at the converter.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : pulse; `reduce`, `key`, `modes`, `bases`, `counts` and `strides` hold from here on
+    clear : forgets everything
+    reduce : the last output writes the words of `sums` and takes no groups
+    offers, took : for each output, whether the group is offered, and that it was taken in whole
+    t, u : the group
+    sums : stream of words
+    o0, o1, o2 : write ports
+    busy : not everything is written
+    trap : a word is not in the scratchpad
+
+    Timing
+    ------
+    All outputs in binary32 take a group in 4 cycles, one output in FP8 takes it in one.
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "clear": In(1),
+            "reduce": In(1),
+            "key": In(32),
+            "modes": In(MODE).array(_COUNT),
+            "bases": In(ADDRESS_BITS).array(_COUNT),
+            "counts": In(COUNTS),
+            "strides": In(STRIDES).array(_COUNT),
+            "offers": In(_COUNT),
+            "took": Out(_COUNT),
+            "t": In(FLOAT_BITS).array(LANES),
+            "u": In(FLOAT_BITS).array(LANES),
+            "sums": In(stream.Signature(WORD_BITS)),
+            **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
+            "busy": Out(1),
+            "trap": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.convert = convert = Converter(config=self.config)
+        outputs = []
+        for i, name in enumerate(VECTOR_OUTPUTS):
+            m.submodules[name] = output = Output(config=self.config)
+            outputs.append(output)
+            wiring.connect(m, output.port, wiring.flipped(getattr(self, name)))
+            m.d.comb += [
+                output.start.eq(self.start),
+                output.clear.eq(self.clear),
+                output.mode.eq(self.modes[i]),
+                output.base.eq(self.bases[i]),
+                output.counts.eq(self.counts),
+                output.strides.eq(self.strides[i]),
+                output.offer.eq(self.offers[i]),
+                self.took[i].eq(output.took),
+                *(here.eq(there) for here, there in zip(output.t, self.t, strict=True)),
+                *(here.eq(there) for here, there in zip(output.u, self.u, strict=True)),
+                output.codes.valid.eq(convert.valid & (convert.output == i)),
+                output.codes.payload.address.eq(convert.address),
+                output.codes.payload.data.eq(convert.data),
+            ]
+        last = outputs[-1]
+        m.d.comb += last.reduced.eq(self.reduce)
+        wiring.connect(m, wiring.flipped(self.sums), last.sums)
+
+        # The first output that asks is served.
+        chosen = Signal(range(_COUNT))
+        source = Signal()
+        for i in reversed(range(_COUNT)):
+            with m.If(outputs[i].asked.valid):
+                m.d.comb += chosen.eq(i)
+        for i, output in enumerate(outputs):
+            m.d.comb += output.asked.ready.eq(convert.s0_ready & (chosen == i))
+        m.d.comb += [
+            convert.clear.eq(self.clear),
+            convert.key.eq(self.key),
+            *(here.eq(there) for here, there in zip(convert.modes, self.modes, strict=True)),
+            convert.s0_valid.eq(Array(output.asked.valid for output in outputs)[chosen]),
+            convert.s0_output.eq(chosen),
+            convert.s0_place.eq(Array(
+                output.asked.payload.as_value() for output in outputs)[chosen]),
+            source.eq(Array(mode.source for mode in self.modes)[chosen]),
+            *(value.eq(Mux(source, u, t)) for value, t, u in
+              zip(convert.s0_values, self.t, self.u, strict=True)),
+            convert.ready.eq(Array(output.codes.ready for output in outputs)[convert.output]),
+            self.busy.eq(convert.busy | Cat(output.busy for output in outputs).any()),
+            self.trap.eq(Cat(output.trap for output in outputs).any()),
+        ]
+        return m
