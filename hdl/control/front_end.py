@@ -23,7 +23,8 @@ class FrontEnd(wiring.Component):
 
     Timing
     ------
-    `operation.start` comes one cycle after `command.grant`. An operation that is done leaves the
+    `operation.start` comes one cycle after `command.grant`, never in the first cycle of
+    `command.stop`, which drops the operation that is pending. An operation that is done leaves the
     unit free to start the next one in the following cycle.
     """
 
@@ -71,6 +72,8 @@ class FrontEnd(wiring.Component):
         with m.If(command.wants & command.grant):
             m.d.sync += [active.eq(following), present.eq(waiting), pending.eq(0),
                          running.eq(1), start.eq(1)]
+        with m.If(command.stop):  # what has not started is forgotten
+            m.d.sync += pending.eq(0)
         return m
 
     def _write(self, m, registers, write):

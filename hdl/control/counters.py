@@ -1,0 +1,115 @@
+"""The performance counters: one for each row of the table, and two for each tag."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.memory.regfile import RegisterFile
+from hdl.tensor.events import TensorEvents
+from isa.config import LANES, TREES
+from isa.memmap import COUNTERS
+from isa.registers import TAGS
+
+COUNTER_BITS = 64
+PULSE_BITS = 6  # enough for the ports of the scratchpad
+
+# What each counter adds in a cycle. `macs` counts cores here, each of them 64 multiply-adds.
+PULSES = data.StructLayout({
+    counter.name: {"macs": 4, "saturations": 4, "words_read": PULSE_BITS,
+                   "words_written": PULSE_BITS, "conflicts": PULSE_BITS}.get(counter.name, 1)
+    for counter in COUNTERS
+})
+
+
+class Counters(wiring.Component):
+    """The counters of `isa.memmap.COUNTERS`.
+
+    Members
+    -------
+    clear : all are zero
+    enable : they count
+    pulses : `PULSES`
+    index, value : the counter of that number, in the same cycle; zero if there is none
+    """
+
+    def __init__(self):
+        super().__init__({
+            "clear": In(1),
+            "enable": In(1),
+            "pulses": In(PULSES),
+            "index": In(range(len(COUNTERS))),
+            "value": Out(COUNTER_BITS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        with m.Switch(self.index):
+            for i, row in enumerate(COUNTERS):
+                count = Signal(COUNTER_BITS, name=row.name)
+                pulse = self.pulses[row.name]
+                if row.name == "macs":
+                    shift = (TREES * LANES).bit_length() - 1
+                    pulse = Cat(Const(0, shift), pulse)
+                with m.Case(i):
+                    m.d.comb += self.value.eq(count)
+                _count(m, count, self.clear, self.enable, pulse)
+        return m
+
+
+def _count(m, count, clear, enable, pulse):
+    m.d.sync += count.eq(Mux(clear, 0, Mux(enable, count + pulse, count)))
+
+
+class TagCounters(wiring.Component):
+    """Busy cycles and stream words of the tensor operations of each tag.
+
+    Members
+    -------
+    clear : all are zero
+    events : TensorEvents; between two operations there is at least one cycle that is not busy
+    tag, cycles, words : the counters of a tag, in the same cycle. They have what the operations of
+        that tag took that are done, from two cycles after the end of each.
+    """
+
+    def __init__(self):
+        super().__init__({
+            "clear": In(1),
+            "events": In(TensorEvents()),
+            "tag": In(range(TAGS)),
+            "cycles": Out(COUNTER_BITS),
+            "words": Out(COUNTER_BITS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        events = self.events
+        present = Signal.like(events.tag)
+        was_busy = Signal()
+        done = Signal()
+        written = Signal(TAGS)  # the rows are not reset; what was not written is zero
+        m.d.comb += done.eq(was_busy & ~events.busy)
+        m.d.sync += was_busy.eq(events.busy)
+        with m.If(events.busy):
+            m.d.sync += present.eq(events.tag)
+        with m.If(done):
+            m.d.sync += written.bit_select(present, 1).eq(1)
+        with m.If(self.clear):
+            m.d.sync += [written.eq(0), was_busy.eq(0)]
+
+        for name, output, pulse in (("cycles", self.cycles, events.busy),
+                                    ("words", self.words, events.stream_word)):
+            rows = RegisterFile(width=COUNTER_BITS, depth=TAGS, reads=2)
+            m.submodules[name] = rows
+            count = Signal(COUNTER_BITS, name=f"present_{name}")
+            before = Signal(COUNTER_BITS, name=f"before_{name}")
+            m.d.comb += [
+                rows.read_address[0].eq(self.tag),
+                output.eq(Mux(written.bit_select(self.tag, 1), rows.read_data[0], 0)),
+                rows.read_address[1].eq(present),
+                before.eq(Mux(written.bit_select(present, 1), rows.read_data[1], 0)),
+                rows.write_enable.eq(done),
+                rows.write_address.eq(present),
+                rows.write_data.eq(before + count),
+            ]
+            m.d.sync += count.eq(Mux(self.clear | done, 0, count + pulse))
+        return m
