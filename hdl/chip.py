@@ -2,12 +2,19 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.axi import Axi4, AxiLite
+from hdl.control.unit import ControlUnit
+from hdl.external import ExternalPort
+from hdl.memory.scratchpad import Scratchpad
+from hdl.move.unit import MoveUnit
+from hdl.tensor.unit import TensorUnit
+from hdl.vector.unit import VectorUnit
 from isa.config import Config
+from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
 
-ID_BITS = 1
+ID_BITS = 1  # fetch and move
 
 
 class Chip(wiring.Component):
@@ -33,4 +40,47 @@ class Chip(wiring.Component):
         })
 
     def elaborate(self, platform):
-        return Module()
+        m = Module()
+        config = self.config
+        m.submodules.control = control = ControlUnit()
+        m.submodules.tensor = tensor = TensorUnit(config=config)
+        m.submodules.vector = vector = VectorUnit(config=config)
+        m.submodules.move = move = MoveUnit(config=config)
+        m.submodules.external = external = ExternalPort(readers=2)
+        # The first of a list wins a bank: what the trees wait for comes first.
+        readers = [tensor.stream, *tensor.stationary, tensor.aux,
+                   *(getattr(vector, name) for name in VECTOR_INPUTS), move.read_port]
+        writers = [tensor.output, *(getattr(vector, name) for name in VECTOR_OUTPUTS),
+                   move.write_port]
+        m.submodules.scratchpad = scratchpad = Scratchpad(
+            config=config, reads=len(readers), writes=len(writers))
+
+        connect(m, flipped(self.axi), external.axi)
+        connect(m, flipped(self.control), control.bus)
+        connect(m, control.external, external.reads[0])
+        connect(m, move.read_channel, external.reads[1])
+        connect(m, move.write_channel, external.write)
+        connect(m, control.tensor, tensor.command)
+        connect(m, control.vector, vector.command)
+        connect(m, control.move, move.command)
+        connect(m, control.events, tensor.events)
+        for port, reader in zip(scratchpad.read_ports, readers, strict=True):
+            connect(m, port, reader)
+        for port, writer in zip(scratchpad.write_ports, writers, strict=True):
+            connect(m, port, writer)
+
+        pulses = control.pulses
+        m.d.comb += [
+            self.interrupt.eq(control.interrupt),
+            pulses.words_filled.eq(move.word_filled),
+            pulses.words_stored.eq(move.word_stored),
+            pulses.words_read.eq(scratchpad.words_read),
+            pulses.words_written.eq(scratchpad.words_written),
+            pulses.conflicts.eq(scratchpad.conflicts),
+            pulses.vector_busy.eq(vector.busy),
+            pulses.vector_wait_read.eq(vector.wait_read),
+            pulses.vector_wait_write.eq(vector.wait_write),
+            pulses.move_busy.eq(move.busy),
+            pulses.move_wait_external.eq(move.wait_external),
+        ]
+        return m

@@ -35,7 +35,7 @@ class ExternalPort(wiring.Component):
     Timing
     ------
     A request takes one cycle to the bus and a beat one cycle back. No path leads from an input of
-    the bus to an output in the same cycle. A beat that its reader does not take holds up the others.
+    the bus to an output in the same cycle. A beat that is not taken holds up the others.
     """
 
     def __init__(self, *, readers: int):
