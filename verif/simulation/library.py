@@ -1,0 +1,65 @@
+"""Builds the shared library of a Verilated chip and the harness."""
+
+import ctypes
+from pathlib import Path
+
+from hdl.emit import emit, verilog_files
+from verif import build
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+LINT = Path(__file__).parents[1] / "lint.vlt"
+
+_ARGUMENTS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--no-assert",
+              "--no-timing", "--prefix", "Vchip", "--top-module", "chip",
+              "--output-split", "40000", "-LDFLAGS", "-shared"]
+_FLAGS = {"OPT_FAST": "-O2", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2",
+          "USER_CPPFLAGS": "-fPIC -fno-strict-aliasing"}
+_NAME = "libchip.so"
+
+
+def library(component, name: str, *, waves: bool = False) -> Path:
+    """The path of the library of `component`, which has the top ports of the chip.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        The chip, or something with its ports.
+    name : str
+        Of the directory under build/simulation.
+    waves : bool
+        With the means to write waves; slower.
+    """
+    verilog = emit(component, "chip")
+    key = build.digest([verilog, *verilog_files(), LINT, HARNESS, build.version(),
+                        repr((_ARGUMENTS, _FLAGS, waves))])
+
+    def make(directory: Path) -> None:
+        source = directory / "chip.v"
+        source.write_text(verilog)
+        build.execute([build.verilator(), *_ARGUMENTS, *(["--trace"] if waves else []),
+                       "--Mdir", str(directory), "-o", _NAME, str(LINT),
+                       *map(str, verilog_files()), str(source), str(HARNESS)], directory)
+        build.make(directory, "Vchip.mk", _FLAGS)
+
+    return build.cached("simulation", name, key, make) / _NAME
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """The library with the types of its functions."""
+    chip = ctypes.CDLL(str(path))
+    u64, u32, handle = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
+    for function, result, arguments in (
+        ("open", handle, (u64, u64, u64, u32, ctypes.c_char_p, u64, u64)),
+        ("close", None, (handle,)),
+        ("memory", ctypes.POINTER(ctypes.c_uint8), (handle,)),
+        ("cycles", u64, (handle,)),
+        ("error", ctypes.c_char_p, (handle,)),
+        ("fail_range", None, (handle, u64, u64)),
+        ("read", ctypes.c_int, (handle, u32, ctypes.POINTER(u32))),
+        ("write", ctypes.c_int, (handle, u32, u32)),
+        ("run", ctypes.c_int, (handle, u64)),
+    ):
+        entry = getattr(chip, f"simulation_{function}")
+        entry.restype = result
+        entry.argtypes = arguments
+    return chip
