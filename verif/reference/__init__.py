@@ -1,0 +1,1 @@
+"""Independent float references that the model is held against, with tolerances."""

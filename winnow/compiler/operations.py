@@ -1,0 +1,102 @@
+"""Operations before they have addresses: unit, registers that name buffers, words touched."""
+
+from dataclasses import dataclass, field
+
+from isa.registers import ADDRESS_BITS, TENSOR_STREAMS, Unit
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Words of the scratchpad; `address` is set when it is placed."""
+
+    name: str
+    words: int
+    address: int | None = None
+
+    def overlaps(self, other: "Buffer") -> bool:
+        return (self.address < other.address + other.words
+                and other.address < self.address + self.words)
+
+
+@dataclass(frozen=True)
+class At:
+    """A word address: an offset, perhaps negative, into a buffer."""
+
+    buffer: Buffer
+    offset: int = 0
+
+    @property
+    def address(self) -> int:
+        return (self.buffer.address + self.offset) % (1 << ADDRESS_BITS)
+
+
+@dataclass
+class Operation:
+    """One `run`. Registers that are not named take their defaults.
+
+    `scalars` maps a register to the scalar register whose value is added to it.
+    """
+
+    label: str
+    unit: Unit
+    registers: dict[str, dict[str, "int | At"]]
+    reads: list[Buffer]
+    writes: list[Buffer]
+    tag: int = 0
+    scalars: dict[str, int] = field(default_factory=dict)
+    wait: int = 0
+    post: int = 0
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        return self.reads + self.writes
+
+    def conflicts(self, other: "Operation") -> bool:
+        """Whether their order matters: they share words and one writes them."""
+        return any(a.overlaps(b) for mine, theirs in (
+            (self.writes, other.buffers), (self.reads, other.writes)) for a in mine for b in theirs)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far one round of a loop moves a stream: words, rows, columns."""
+
+    stride: int = 0
+    dy: int = 0
+    dx: int = 0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One loop of a tensor operation and what it moves."""
+
+    name: str
+    count: int
+    steps: dict[str, Step] = field(default_factory=dict)
+
+
+def loop(name: str, count: int, **steps) -> Loop:
+    """A loop; each keyword is a stream with its stride or (stride, dy, dx)."""
+    return Loop(name, count, {
+        stream: Step(*step) if isinstance(step, tuple) else Step(step)
+        for stream, step in steps.items()})
+
+
+def nest_registers(loops: list[Loop]) -> dict[str, dict[str, int]]:
+    """Count and stride registers of a tensor operation."""
+    counts = {item.name: item.count for item in loops}
+    groups = {
+        "tensor.positions": {n: c for n, c in counts.items() if n[0] in "pq"},
+        "tensor.reduction": {n: c for n, c in counts.items() if n[0] == "r"},
+        "tensor.blocks": {n: c for n, c in counts.items() if n[0] == "b"},
+    }
+    groups["tensor.positions"]["cores"] = counts.get("core", 1)
+    registers = {name: values for name, values in groups.items() if values}
+    for item in loops:
+        for stream, step in item.steps.items():
+            if item.name not in TENSOR_STREAMS[stream]:
+                raise ValueError(f"loop {item.name} does not move {stream}")
+            values = {k: v for k, v in vars(step).items() if v}
+            if item.count > 1 and values:
+                registers[f"tensor.{stream}.{item.name}"] = values
+    return registers

@@ -1,0 +1,77 @@
+"""Assembly text from operations: only the registers that change are written."""
+
+from isa.registers import REGISTERS, Unit
+from winnow.compiler.operations import At, Operation
+
+
+class ProgramText:
+    """Collects the lines of a program, and knows what the unit registers hold at each point."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+        self._labels = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """What registers hold is not known from here on: the start or end of a loop."""
+        self._held: dict[Unit, dict | None] = dict.fromkeys(Unit)
+
+    def line(self, text: str, comment: str = "") -> None:
+        self.lines.append(f"    {text:<60} ; {comment}" if comment else f"    {text}")
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+
+    def loop(self, count: int, what: str) -> "_LoopText":
+        """A context: its lines run `count` times."""
+        self._labels += 1
+        return _LoopText(self, count, f"{what}_{self._labels}")
+
+    def operations(self, operations: list[Operation]) -> None:
+        """A straight line of operations, ended by a fence."""
+        for operation in operations:
+            self._operation(operation)
+        self.line("fence")
+
+    def _operation(self, operation: Operation) -> None:
+        unit = operation.unit
+        held = self._held[unit]
+        if held is None:
+            self.line(f"clear {unit.name.lower()}")
+            held = {}
+        wanted = {name: _resolve(values) for name, values in operation.registers.items()}
+        for name in operation.scalars:
+            wanted.setdefault(name, {})
+        for name in held.keys() - wanted.keys():
+            self.line(f"set {name}")
+        for name, values in sorted(wanted.items(), key=lambda item: REGISTERS[item[0]].index):
+            if name in operation.scalars:
+                imm = next(iter(values.values()), 0)
+                self.line(f"setr {name}, r{operation.scalars[name]}, {imm}")
+            elif held.get(name) != values:
+                arguments = "".join(f", {field}={value}" for field, value in values.items())
+                self.line(f"set {name}{arguments}")
+        self._held[unit] = {n: v for n, v in wanted.items() if n not in operation.scalars}
+        self._held[unit] |= dict.fromkeys(operation.scalars)
+        self.line(f"run {unit.name.lower()}, wait={operation.wait:#x}, post={operation.post:#x}, "
+                  f"tag={operation.tag}", operation.label)
+
+    def __str__(self):
+        return "\n".join(self.lines) + "\n"
+
+
+class _LoopText:
+    def __init__(self, text: ProgramText, count: int, label: str):
+        self.text, self.count, self.label = text, count, label
+
+    def __enter__(self):
+        self.text.line(f"loop {self.count}, {self.label}")
+        self.text.forget()
+
+    def __exit__(self, *_):
+        self.text.label(self.label)
+        self.text.forget()
+
+
+def _resolve(values: dict[str, "int | At"]) -> dict[str, int]:
+    return {k: v.address if isinstance(v, At) else int(v) for k, v in values.items()}

@@ -1,0 +1,63 @@
+"""How the host lays images and weights out for the machine; the formats are isa.formats."""
+
+import numpy as np
+
+from isa.config import LANES, TREES
+from winnow.network import Layer
+
+
+def channel_blocks(maps: np.ndarray) -> np.ndarray:
+    """Maps (image, row, column, channel) as (image, block, row, column, 8), zero filled."""
+    images, rows, columns, channels = maps.shape
+    blocks = -(-channels // LANES)
+    padded = np.zeros((images, rows, columns, blocks * LANES), maps.dtype)
+    padded[..., :channels] = maps
+    return padded.reshape(images, rows, columns, blocks, LANES).transpose(0, 3, 1, 2, 4)
+
+
+def unroll_taps(maps: np.ndarray, kernel: int) -> np.ndarray:
+    """Each pixel's kernel x kernel neighbours (padding kernel // 2) side by side as channels."""
+    _, rows, columns, _ = maps.shape
+    edge = kernel // 2
+    padded = np.pad(maps, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+    taps = [padded[:, y:y + rows, x:x + columns] for y in range(kernel) for x in range(kernel)]
+    return np.concatenate(taps, axis=-1)
+
+
+def first_map(layer: Layer, images: np.ndarray) -> np.ndarray:
+    """Images (image, row, column, channel) as the first layer takes them."""
+    if layer.taps_as_channels:
+        images = unroll_taps(images, layer.taps_as_channels)
+    return channel_blocks(images)
+
+
+def weight_tiles(weights: np.ndarray) -> np.ndarray:
+    """Weights (output, channel, row, column) as (output block, channel block, row, column,
+    8 outputs, 8 channels), zero filled."""
+    outputs, channels, rows, columns = weights.shape
+    out_blocks, in_blocks = -(-outputs // TREES), -(-channels // LANES)
+    padded = np.zeros((out_blocks * TREES, in_blocks * LANES, rows, columns), weights.dtype)
+    padded[:outputs, :channels] = weights
+    tiles = padded.reshape(out_blocks, TREES, in_blocks, LANES, rows, columns)
+    return tiles.transpose(0, 2, 4, 5, 1, 3)
+
+
+def by_outputs(values: np.ndarray) -> np.ndarray:
+    """One value an output, zero filled to whole blocks."""
+    padded = np.zeros(-(-values.size // TREES) * TREES, values.dtype)
+    padded[:values.size] = values
+    return padded
+
+
+def initial_weights(layer: Layer, generator: np.random.Generator) -> np.ndarray:
+    """He-normal binary32 weights (output, channel, row, column), zero where no input will be."""
+    source = layer.source
+    live = np.ones(layer.input.channels, bool)
+    if layer.is_linear:
+        channel = np.arange(source.blocks * LANES) < source.channels
+        live = np.repeat(channel.reshape(source.blocks, 1, LANES), source.pixels, axis=1).ravel()
+    fan_in = live.sum() * layer.kernel**2
+    gain = 2 if layer.relu else 1
+    shape = (layer.output.channels, layer.input.channels, layer.kernel, layer.kernel)
+    weights = generator.normal(0, np.sqrt(gain / fan_in), shape).astype(np.float32)
+    return weights * live[:, np.newaxis, np.newaxis]
