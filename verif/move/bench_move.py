@@ -1,0 +1,283 @@
+"""The move unit against sim/move.py: strided copies both ways, stalls everywhere, errors."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT, WritePort
+from isa import fields
+from isa.config import Config
+from isa.memmap import Trap
+from isa.registers import ADDRESS_BITS, STRIDE_BITS, Unit, of_unit
+from sim import move
+from sim.registers import defaults
+from verif import bench, seeds, streams
+from verif.axi.memory import ExternalMemory
+
+CONFIG = Config(**bench.parameters().get("config", {}))
+WRITE = streams.shape_of(WritePort(CONFIG).members["request"].signature)
+EXTERNAL = 1 << 16
+POST = 0x8001
+
+
+class Scratchpad:
+    """Words behind the two ports, with stalls."""
+
+    def __init__(self, dut, stall=0.0):
+        self.dut = dut
+        self.stall = stall
+        self.words = np.zeros(CONFIG.words, np.uint64)
+        cocotb.start_soon(self._run())
+
+    async def _run(self):
+        draw = seeds.stdlib("scratchpad")
+        dut = self.dut
+        read, write = dut.read_port__request__ready, dut.write_port__request__ready
+        dut.read_port__valid.value = 0
+        read.value = write.value = 0
+        while True:
+            await RisingEdge(dut.clk)
+            answers = bool(read.value) and bool(dut.read_port__request__valid.value)
+            if answers:
+                address = streams.read(dut.read_port__request__payload)
+                dut.read_port__data.value = int(self.words[address])
+            else:
+                dut.read_port__data.value = draw.getrandbits(64)
+            dut.read_port__valid.value = int(answers)
+            if write.value and dut.write_port__request__valid.value:
+                taken = streams.unpack(WRITE, streams.read(dut.write_port__request__payload))
+                self.words[taken["address"]] = taken["data"]
+            read.value = int(draw.random() >= self.stall)
+            write.value = int(draw.random() >= self.stall)
+
+
+class Move:
+    """Control's side of the unit."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self.set = streams.Source(dut, "command__set", SET_LAYOUT)
+        self.run = streams.Source(dut, "command__run", RUN_LAYOUT)
+        self.ended = []  # for each operation (pc, trap); NONE where it gave its tokens
+        self.counts = dict.fromkeys(("busy", "wait_external", "word_filled", "word_stored"), 0)
+        dut.command__grant.value = 1
+        dut.command__stop.value = 0
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self):
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk)
+            if streams.read(dut.rst):
+                continue
+            for name in self.counts:
+                self.counts[name] += streams.read(getattr(dut, name))
+            pc = streams.read(dut.command__pc)
+            if dut.command__trap.value:
+                self.ended.append((pc, Trap(streams.read(dut.command__cause))))
+            elif dut.command__give.value:
+                assert streams.read(dut.command__give) == POST
+                self.ended.append((pc, Trap.NONE))
+
+    async def give(self, registers, pc):
+        """Hands an operation over; returns when the unit took it."""
+        writes = [{"clear": 1, "index": 0, "value": 0}]
+        for register in of_unit(Unit.MOVE):
+            value = fields.encode(register.fields, registers[register.name])
+            writes.append({"clear": 0, "index": register.index, "value": value})
+        await self.set.send(writes)
+        await self.run.send([{"pc": pc, "wait": 0, "post": POST, "tag": 0}])
+
+    async def wait_ended(self, count, most=20000):
+        for _ in range(most):
+            if len(self.ended) >= count:
+                return
+            await streams.cycles(self.dut)
+        raise AssertionError(f"{len(self.ended)} of {count} operations ended in {most} cycles")
+
+
+async def _start(dut, stall=0.0):
+    scratchpad = Scratchpad(dut, stall)
+    unit = Move(dut)
+    memory = ExternalMemory(dut, EXTERNAL, stall)
+    await streams.start(dut)
+    return scratchpad, unit, memory
+
+
+def registers_of(**values):
+    """`external_base=...` and so on; counts as a tuple."""
+    registers = defaults(Unit.MOVE)
+    words, n1, n2 = values.pop("counts", (1, 1, 1))
+    registers["move.counts"] = {"words": words, "n1": n1, "n2": n2}
+    registers["move.mode"] = {"store": values.pop("store", 0)}
+    for name, value in values.items():
+        side, what = name.split("_")
+        key = "address" if what == "base" else "stride"
+        registers[f"move.{side}.{what}"] = {key: value}
+    return registers
+
+
+def _draw(draw):
+    """An operation that stays inside both memories."""
+    counts = (draw.choice((1, 2, 7, 16, 17, draw.randrange(1, 80))),
+              draw.randrange(1, 5), draw.randrange(1, 4))
+    words = min(counts[0], CONFIG.words)
+    counts = (words, *counts[1:])
+
+    def side(size, unit, stride_bits):
+        """Base and two strides such that all runs are inside `size` words."""
+        span = (size - words) // 4
+        most = min(span // max(counts), (1 << (stride_bits - 1)) // unit - 1)
+        strides = [draw.randint(-most, most) for _ in range(2)]
+        low = sum(min(0, s * (n - 1)) for s, n in zip(strides, counts[1:], strict=True))
+        high = sum(max(0, s * (n - 1)) for s, n in zip(strides, counts[1:], strict=True))
+        base = draw.randint(-low, size - words - high)
+        return base * unit, *(s * unit for s in strides)
+
+    external = side(EXTERNAL // 8, 8, 32)
+    scratchpad = side(CONFIG.words, 1, STRIDE_BITS)
+    return registers_of(counts=counts, store=draw.randrange(2),
+                        external_base=external[0], external_n1=external[1],
+                        external_n2=external[2], scratchpad_base=scratchpad[0],
+                        scratchpad_n1=scratchpad[1], scratchpad_n2=scratchpad[2])
+
+
+class Check:
+    """The golden side: both memories, and counts."""
+
+    def __init__(self, scratchpad, memory, generator):
+        self.scratchpad, self.memory = scratchpad, memory
+        self.external = generator.integers(0, 256, EXTERNAL, np.uint8)
+        self.words = generator.integers(0, 1 << 64, CONFIG.words, np.uint64)
+        memory.data[:] = self.external.tobytes()
+        scratchpad.words[:] = self.words
+        self.filled = self.stored = 0
+
+    def execute(self, registers):
+        outcome = move.execute(CONFIG, registers, self.words, self.external)
+        self.filled += outcome.words_filled
+        self.stored += outcome.words_stored
+        return outcome.trap
+
+    def compare(self):
+        assert np.array_equal(self.scratchpad.words, self.words)
+        assert bytes(self.memory.data) == self.external.tobytes()
+
+    def follow(self):
+        """After a trap memory is undefined: go on from what there is."""
+        self.words[:] = self.scratchpad.words
+        self.external[:] = np.frombuffer(bytes(self.memory.data), np.uint8)
+
+
+@cocotb.test()
+async def random_copies(dut):
+    draw = seeds.stdlib("moves")
+    scratchpad, unit, memory = await _start(dut)
+    check = Check(scratchpad, memory, seeds.generator("moves"))
+    count = 0
+    for stall in (0.0, 0.3, 0.7):
+        scratchpad.stall = stall
+        memory.set_stall(stall)
+        for _ in range(12):
+            registers = _draw(draw)
+            assert check.execute(registers) is Trap.NONE
+            await unit.give(registers, count)  # the one before may still be at work
+            count += 1
+        await unit.wait_ended(count)
+        assert memory.quiet
+        check.compare()
+    assert unit.ended == [(pc, Trap.NONE) for pc in range(count)]
+    assert unit.counts["word_filled"] == check.filled
+    assert unit.counts["word_stored"] == check.stored
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """A long run takes a cycle a word, and what the memory needs to begin and to end."""
+    scratchpad, unit, memory = await _start(dut)
+    check = Check(scratchpad, memory, seeds.generator("rate"))
+    words = min(CONFIG.words, 1024)
+    for store in (0, 1):
+        registers = registers_of(counts=(words, 1, 1), store=store, external_base=0x1008)
+        check.execute(registers)
+        before = unit.counts["busy"]
+        await unit.give(registers, 0)
+        await unit.wait_ended(store + 1)
+        taken = unit.counts["busy"] - before
+        dut._log.info(f"{'store' if store else 'fill'}: {words} words in {taken} cycles")
+        assert taken < 1.02 * words + 40
+    check.compare()
+
+
+@cocotb.test()
+async def traps(dut):
+    scratchpad, unit, memory = await _start(dut, 0.2)
+    check = Check(scratchpad, memory, seeds.generator("traps"))
+    top = CONFIG.words
+    wrap = 1 << ADDRESS_BITS
+    cases = [
+        (Trap.SHAPE, registers_of(counts=(0, 1, 1))),
+        (Trap.SHAPE, registers_of(counts=(1, 0, 1))),
+        (Trap.SHAPE, registers_of(counts=(1, 1, 0), external_base=4)),
+        (Trap.ADDRESS, registers_of(external_base=4)),
+        (Trap.ADDRESS, registers_of(counts=(3, 2, 2), external_n2=12)),
+        (Trap.ADDRESS, registers_of(scratchpad_base=top)),
+        (Trap.ADDRESS, registers_of(counts=(2, 1, 1), scratchpad_base=top - 1)),
+        (Trap.ADDRESS, registers_of(counts=(2, 2, 1), scratchpad_n1=-1)),
+        (Trap.ADDRESS, registers_of(counts=(2, 1, 1), scratchpad_base=wrap - 1)),
+        (Trap.ADDRESS, registers_of(counts=(40, 1, 1), scratchpad_base=top - 20)),
+        (Trap.BUS, registers_of(external_base=EXTERNAL)),
+        (Trap.BUS, registers_of(counts=(40, 1, 1), external_base=EXTERNAL - 64)),
+        (Trap.BUS, registers_of(counts=(5, 3, 1), external_n1=EXTERNAL // 2)),
+        (Trap.NONE, registers_of(counts=(1, 1, 1), external_base=EXTERNAL - 8,
+                                 scratchpad_base=top - 1)),
+    ]
+    count = 0
+    for store in (0, 1):
+        for trap, registers in cases:
+            registers["move.mode"]["store"] = store
+            assert check.execute(registers) is trap
+            await unit.give(registers, count)
+            count += 1
+            await unit.wait_ended(count)
+            assert memory.quiet, "the bus was left hanging"
+            assert unit.ended[-1] == (count - 1, trap), (unit.ended[-1], trap, registers)
+            if trap is Trap.NONE:
+                check.compare()
+            else:
+                check.follow()
+    assert len(unit.ended) == count
+
+
+@cocotb.test()
+async def stop(dut):
+    """Stopped at any time the unit ends soon, with the bus quiet, and works again afterwards."""
+    draw = seeds.stdlib("stop")
+    scratchpad, unit, memory = await _start(dut, 0.3)
+    check = Check(scratchpad, memory, seeds.generator("stop"))
+    for store in (0, 1) * 4:
+        words = min(CONFIG.words, 400)
+        busy = registers_of(counts=(words, 1, 1), store=store)
+        await unit.give(busy, 1)
+        await unit.give(busy, 2)  # stays pending
+        await streams.cycles(dut, draw.randrange(1, 100))
+        dut.command__stop.value = 1
+        for _ in range(400):
+            await streams.cycles(dut)
+            if not dut.command__busy.value:
+                break
+        assert not dut.command__busy.value and not dut.command__pending.value
+        await streams.cycles(dut, 2)
+        assert memory.quiet, "the bus was left hanging"
+        assert not unit.ended
+        dut.command__stop.value = 0
+        await streams.cycles(dut, 5)
+        assert not dut.command__busy.value, "an operation that was dropped has started"
+        check.follow()
+        registers = _draw(draw)
+        check.execute(registers)
+        await unit.give(registers, 3)
+        await unit.wait_ended(1)
+        assert unit.ended == [(3, Trap.NONE)]
+        unit.ended.clear()
+        check.compare()
