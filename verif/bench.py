@@ -18,14 +18,14 @@ from pathlib import Path
 from cocotb_tools.runner import Verilator
 
 from hdl.emit import emit, verilog_files
-from verif import build, seeds
+from verif import build, inputs, seeds
 
 LINT = Path(__file__).with_name("lint.vlt")
 
 _ARGUMENTS = ["--x-assign", "fast", "--x-initial", "unique", "--no-assert", "-O3", "--trace-depth",
               "8"]
 _FLAGS = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O1"}
-_PORT = re.compile(r"(?m)^  (?:input|output) (?:\[\d+:0\] )?(\w+);")
+_PORT = re.compile(r"(?m)^  (input|output) (?:\[\d+:0\] )?(\w+);")
 
 
 class BenchError(AssertionError):
@@ -82,6 +82,7 @@ def run(component, test_module: str, *, name: str | None = None, parameters: dic
     waves = os.environ.get("WINNOW_WAVES") == "1" if waves is None else waves
     seed = seeds.seed()
     verilog = emit(component, name)
+    ports = _ports(verilog, name)
     key = build.digest([verilog, *verilog_files(), LINT, Path(__file__), build.version(),
                         repr((name, waves))])
 
@@ -89,7 +90,7 @@ def run(component, test_module: str, *, name: str | None = None, parameters: dic
         source = directory / f"{name}.v"
         source.write_text(verilog)
         public = directory / "public.vlt"
-        public.write_text(_public(verilog, name))
+        public.write_text(_public(ports, name))
         _Runner().build(sources=[LINT, public, *verilog_files(), source], hdl_toplevel=name,
                         build_dir=directory, build_args=_ARGUMENTS, waves=waves,
                         timescale=("1ns", "1ps"))
@@ -98,50 +99,58 @@ def run(component, test_module: str, *, name: str | None = None, parameters: dic
     given = json.dumps(parameters or {}, sort_keys=True)
     label = hashlib.sha256(given.encode()).hexdigest()[:8]
     where = build.BUILD / "runs" / f"{name}.{test_module.rsplit('.')[-1]}.{label}"
-    _simulate(name, directory, where, test_module, testcase, waves, seed, given)
+    environment = {
+        "WINNOW_PARAMETERS": given,
+        seeds.VARIABLE: str(seed),
+        inputs.VARIABLE: " ".join(port for direction, port in ports if direction == "input"),
+    }
+    _simulate(name, directory, where, test_module, testcase, waves, seed, environment)
+    ran, failed, text = _judge(where)
+    print(f"{test_module} on {name}, {given}, {seeds.VARIABLE}={seed}: log in {where}")
+    if failed or not ran:
+        what = f"failed: {', '.join(failed)}" if failed else "no test ran"
+        raise BenchError(f"{test_module} on {name} with {given}, rerun with {seeds.VARIABLE}={seed}"
+                         f": {what}\n{text}")
 
 
-def _simulate(name, directory, where, test_module, testcase, waves, seed, given):
+def _simulate(name, directory, where, test_module, testcase, waves, seed, environment):
     runner = Verilator()
     where.mkdir(parents=True, exist_ok=True)
-    log = where / "run.log"
     results = where / "results.xml"
     results.unlink(missing_ok=True)
     pytest_name = os.environ.pop("PYTEST_CURRENT_TEST", None)  # else the runner judges, and exits
     try:
-        runner.test(test_module=test_module, hdl_toplevel=name, hdl_toplevel_lang="verilog",
-                    build_dir=directory, test_dir=where, results_xml=str(results), log_file=log,
-                    testcase=testcase, waves=waves, seed=seed,
-                    plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"],
-                    extra_env={"WINNOW_PARAMETERS": given, seeds.VARIABLE: str(seed),
-                               "COCOTB_ANSI_OUTPUT": "0"})
+        runner.test(test_module=["verif.inputs", test_module], hdl_toplevel=name,
+                    hdl_toplevel_lang="verilog", build_dir=directory, test_dir=where,
+                    results_xml=str(results), log_file=where / "run.log", testcase=testcase,
+                    waves=waves, seed=seed, extra_env=environment | {"COCOTB_ANSI_OUTPUT": "0"},
+                    plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"])
     finally:
         if pytest_name is not None:
             os.environ["PYTEST_CURRENT_TEST"] = pytest_name
+
+
+def _judge(where: Path) -> tuple[int, list[str], str]:
+    """How many tests ran, the names of those that failed, and the end of the log."""
+    log, results = where / "run.log", where / "results.xml"
     text = log.read_text(errors="replace") if log.exists() else ""
-    print(f"{test_module} on {name}, {given}, {seeds.VARIABLE}={seed}: log {log}")
-    ran, failed = _judge(results)
-    if failed or not ran:
-        what = f"failed: {', '.join(failed)}" if failed else "no test ran"
-        end = "\n".join(text.splitlines()[-60:])
-        raise BenchError(f"{test_module} on {name} with {given}, rerun with {seeds.VARIABLE}={seed}"
-                         f": {what}\n{end}")
-
-
-def _judge(results: Path) -> tuple[int, list[str]]:
-    """How many tests ran, and the names of those that failed."""
+    end = "\n".join(text.splitlines()[-60:])
     if not results.exists():
-        return 0, ["the simulation ended without results"]
+        return 0, ["the simulation ended without results"], end
     cases = list(xml.etree.ElementTree.parse(results).iter("testcase"))
     ran = [case for case in cases if case.find("skipped") is None]
     failed = [case.get("name") for case in ran
               if case.find("failure") is not None or case.find("error") is not None]
-    return len(ran), failed
+    return len(ran), failed, end
 
 
-def _public(verilog: str, top: str) -> str:
-    """A .vlt file that names the top's ports as public."""
+def _ports(verilog: str, top: str) -> list[tuple[str, str]]:
+    """(input or output, name) of the ports of the module `top`."""
     body = verilog[re.search(rf"(?m)^module {top}\(", verilog).start():]
-    names = _PORT.findall(body[:body.index("endmodule")])
-    lines = [f'public_flat_rw -module "{top}" -var "{port}"' for port in names]
+    return _PORT.findall(body[:body.index("endmodule")])
+
+
+def _public(ports: list[tuple[str, str]], top: str) -> str:
+    """A .vlt file that names the top's ports as public."""
+    lines = [f'public_flat_rw -module "{top}" -var "{port}"' for _, port in ports]
     return "`verilator_config\n" + "\n".join(lines) + "\n"

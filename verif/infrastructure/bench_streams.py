@@ -7,6 +7,14 @@ from verif.infrastructure.fixtures import PAYLOAD
 
 
 @cocotb.test()
+async def inputs_start_at_zero(dut):
+    await streams.start(dut)
+    await streams.cycles(dut, 3)
+    assert not dut.i__valid.value and not dut.o__ready.value
+    assert streams.read(dut.i__payload) == 0
+
+
+@cocotb.test()
 async def everything_arrives_once_in_order(dut):
     draw = seeds.stdlib("items")
     source = streams.Source(dut, "i", PAYLOAD)
