@@ -83,8 +83,8 @@ def run(component, test_module: str, *, name: str | None = None, parameters: dic
     seed = seeds.seed()
     verilog = emit(component, name)
     ports = _ports(verilog, name)
-    key = build.digest([verilog, *verilog_files(), LINT, Path(__file__), build.version(),
-                        repr((name, waves))])
+    key = build.digest([verilog, *verilog_files(), LINT, build.version(),
+                        repr((_ARGUMENTS, _FLAGS, name, waves))])
 
     def make(directory: Path) -> None:
         source = directory / f"{name}.v"
