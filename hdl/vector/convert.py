@@ -1,6 +1,6 @@
 """The conversion of groups to FP8 words."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -79,13 +79,16 @@ class Converter(wiring.Component):
             self.output.eq(delayed(m, "s2_output", s1_output, ToFp8.LATENCY, en)),
             self.address.eq(delayed(m, "address", self.s0_place.address, self.LATENCY, en)),
         ]
+        element = (LANES - 1).bit_length()
+        first = Signal(32)  # number of the word's first element
+        m.d.comb += first.eq(self.s0_place.offset << element)
         for i in range(LANES):
             m.submodules[f"random_{i}"] = random = RandomBits()
             m.submodules[f"round_{i}"] = rounding = ToFp8()
             m.d.comb += [
                 random.en.eq(en),
                 random.key.eq(self.key),
-                random.index.eq(self.s0_place.offset * LANES + i),
+                random.index.eq(first | Const(i, len(first))),
                 rounding.en.eq(en),
                 rounding.value.eq(
                     delayed(m, f"s1_value_{i}", self.s0_values[i], RandomBits.LATENCY, en)),

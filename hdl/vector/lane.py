@@ -1,6 +1,6 @@
 """One lane of the vector unit: two chained multiply-adds and an activation."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -100,4 +100,4 @@ class Lane(wiring.Component):
 
 
 def _negated(value, negate):
-    return Cat(value[:-1], value[-1] ^ negate)
+    return value ^ Cat(Const(0, FLOAT_BITS - 1), negate)

@@ -1,0 +1,83 @@
+"""The vector unit with a scratchpad, and stalls between them."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import ReadPort, UnitCommand, WritePort
+from hdl.memory.scratchpad import Scratchpad
+from hdl.vector.unit import VectorUnit
+from isa.config import Config
+from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
+
+RATE_BITS = 8
+
+
+class StalledVector(wiring.Component):
+    """A vector unit on a scratchpad of its own, whose ports it sees stalled at random.
+
+    Members
+    -------
+    command, busy, wait_read, wait_write : as of `VectorUnit`
+    load, look : ports of the scratchpad for the bench, after those of the unit
+    seed : what the random stalls start from, while reset
+    read_rate, write_rate : in 256 cycles of a port, how many it is stalled
+    """
+
+    def __init__(self, *, config: Config):
+        self.config = config
+        super().__init__({
+            "command": In(UnitCommand()),
+            "busy": Out(1),
+            "wait_read": Out(1),
+            "wait_write": Out(1),
+            "load": In(WritePort(config)),
+            "look": In(ReadPort(config)),
+            "seed": In(64),
+            "seeding": In(1),
+            "read_rate": In(RATE_BITS),
+            "write_rate": In(RATE_BITS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = VectorUnit(config=self.config)
+        m.submodules.scratchpad = scratchpad = Scratchpad(
+            config=self.config, reads=len(VECTOR_INPUTS) + 1, writes=len(VECTOR_OUTPUTS) + 1)
+        wiring.connect(m, unit.command, wiring.flipped(self.command))
+        wiring.connect(m, scratchpad.read_ports[-1], wiring.flipped(self.look))
+        wiring.connect(m, scratchpad.write_ports[-1], wiring.flipped(self.load))
+        m.d.comb += [self.busy.eq(unit.busy), self.wait_read.eq(unit.wait_read),
+                     self.wait_write.eq(unit.wait_write)]
+        draw = self._draw(m)
+        for i, name in enumerate(VECTOR_INPUTS):
+            port, memory = getattr(unit, name), scratchpad.read_ports[i]
+            stall = draw.word_select(i, RATE_BITS) < self.read_rate
+            self._stalled(m, port.request, memory.request, stall)
+            m.d.comb += [port.valid.eq(memory.valid), port.data.eq(memory.data),
+                         port.zeros.eq(memory.zeros)]
+        for i, name in enumerate(VECTOR_OUTPUTS):
+            stall = draw.word_select(i + len(VECTOR_INPUTS), RATE_BITS) < self.write_rate
+            self._stalled(m, getattr(unit, name).request, scratchpad.write_ports[i].request, stall)
+        return m
+
+    def _draw(self, m):
+        """64 random bits a cycle, by xorshift."""
+        state = Signal(64, init=1)
+        first, second, third = Signal(64), Signal(64), Signal(64)
+        m.d.comb += [
+            first.eq(state ^ (state << 13)),
+            second.eq(first ^ (first >> 7)),
+            third.eq(second ^ (second << 17)),
+        ]
+        m.d.sync += state.eq(third)
+        with m.If(self.seeding):
+            m.d.sync += state.eq(self.seed | 1)
+        return state
+
+    def _stalled(self, m, request, memory, stall):
+        m.d.comb += [
+            memory.valid.eq(request.valid & ~stall),
+            memory.payload.eq(request.payload),
+            request.ready.eq(memory.ready & ~stall),
+        ]

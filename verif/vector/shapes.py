@@ -1,0 +1,167 @@
+"""Random operations of the vector unit that are legal, and ways to make them illegal."""
+
+from isa.config import Config
+from isa.formats import FormatCode
+from isa.registers import VECTOR_INPUTS, VECTOR_LOOPS, VECTOR_OUTPUTS, Activation, Operand
+from verif.vector.driver import registers
+
+FORMATS = (FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32)
+SPECIAL = (0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00800000, 0x3F800000, 0xBF800000,
+           0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFF812345, 0x43E00000,
+           0x47600000, 0x3B000000)
+
+
+def binary32(draw) -> int:
+    """Mostly numbers near one, some from all over, some special."""
+    kind = draw.random()
+    if kind < 0.8:
+        return draw.getrandbits(1) << 31 | draw.randrange(115, 140) << 23 | draw.getrandbits(23)
+    if kind < 0.9:
+        return draw.getrandbits(32)
+    return draw.choice(SPECIAL)
+
+
+def word(draw) -> int:
+    """Two binary32 numbers, 8 FP8 codes without NaN, or anything."""
+    kind = draw.random()
+    if kind < 0.6:
+        return binary32(draw) | binary32(draw) << 32
+    if kind < 0.9:
+        return int.from_bytes(bytes(draw.choice((0, 128, draw.randrange(0x70),
+                                                 draw.randrange(0x80, 0xF0)))
+                                    for _ in range(8)), "little")
+    return draw.getrandbits(64)
+
+
+class Shapes:
+    """Draws operations whose tensors fit a scratchpad of `config`.
+
+    Outputs stand alone, or in place of an input. Inputs that repeat words or cross each other lie
+    in the last quarter of the scratchpad, where nothing is written.
+    """
+
+    def __init__(self, config: Config, draw):
+        self.words = config.words
+        self.written = config.words * 3 // 4  # words below this may be written
+        self.draw = draw
+
+    def operation(self, groups: int) -> dict:
+        """Registers of an operation of at most `groups` groups."""
+        while True:
+            self.free = 0
+            values = self._operation(groups)
+            if self.free <= self.written:
+                return values
+
+    def _operation(self, groups):
+        draw = self.draw
+        counts = self._counts(groups)
+        op = self._op()
+        reduce = op["reduce"]
+        inputs = {name: draw.choice(FORMATS) for name in VECTOR_INPUTS}
+        modes = {name: self._mode() for name in VECTOR_OUTPUTS}
+        values = {"counts": counts, "op": op, "inputs": inputs,
+                  "key": {"key": draw.getrandbits(32)}}
+        places, dense = {}, {}
+        for name in VECTOR_INPUTS:
+            dense[name] = draw.random() < 0.7
+            size = 4 if inputs[name] == FormatCode.BINARY32 else 1
+            twin = [i for i in places if inputs[i] == inputs[name]]
+            if twin and draw.random() < 0.2:
+                dense[name], places[name] = dense[twin[0]], places[twin[0]]
+            else:
+                places[name] = (self._dense if dense[name] else self._sparse)(counts, size)
+        free = [name for name in VECTOR_INPUTS if dense[name]]
+        for name in VECTOR_OUTPUTS:
+            sums = reduce and name == VECTOR_OUTPUTS[-1]
+            used = {loop: 1 if sums and loop in ("n0", "n1") else counts[loop]
+                    for loop in VECTOR_LOOPS}
+            size = 4 if sums or modes[name]["format"] == FormatCode.BINARY32 else 1
+            same = [i for i in free if not sums and inputs[i] == modes[name]["format"]]
+            if same and draw.random() < 0.5:
+                places[name] = places[same[0]]
+                free = [i for i in free if places[i] != places[name]]
+            else:
+                places[name] = self._dense(used, size)
+        for name, (base, strides) in places.items():
+            values[f"{name}__base"] = {"address": base + (draw.randrange(4096) << 20)}
+            values[f"{name}__n01"] = {loop: strides[loop] for loop in VECTOR_LOOPS[:2]}
+            values[f"{name}__n23"] = {loop: strides[loop] for loop in VECTOR_LOOPS[2:]}
+        for name, mode in modes.items():
+            values[f"{name}__mode"] = mode
+        for k in ("k0", "k1", "k2"):
+            values[k] = {"value": binary32(draw)}
+        return registers(**values)
+
+    def _counts(self, groups):
+        counts, left = {}, groups
+        loops = list(VECTOR_LOOPS)
+        self.draw.shuffle(loops)
+        for loop in loops:
+            counts[loop] = self.draw.choice((1, self.draw.randint(1, max(1, min(left, 12)))))
+            left //= counts[loop]
+        return {loop: counts[loop] for loop in VECTOR_LOOPS}
+
+    def _op(self):
+        draw = self.draw
+        first = [o for o in Operand if o != Operand.T]
+        return {
+            **{name: draw.choice(first) for name in "abc"},
+            **{name: draw.choice((*Operand, Operand.T)) for name in "def"},
+            "negate_c": draw.getrandbits(1), "negate_f": draw.getrandbits(1),
+            "activation": draw.choice(list(Activation)), "reduce": draw.random() < 0.4,
+            "source": draw.getrandbits(1),
+            "quantum": draw.choice((draw.randrange(-64, 64), draw.randrange(-24, 0))),
+        }
+
+    def _mode(self):
+        draw = self.draw
+        return {"enable": draw.random() < 0.7, "source": draw.getrandbits(1),
+                "format": draw.choice(FORMATS), "stochastic": draw.random() < 0.4,
+                "scale": draw.choice((0, 0, draw.randrange(-8, 8), draw.randrange(-128, 128)))}
+
+    def _dense(self, counts, size):
+        """Base and strides of a tensor of its own: loops in any order, gaps, either direction."""
+        draw = self.draw
+        loops = list(VECTOR_LOOPS)
+        draw.shuffle(loops)
+        strides, low, extent = {}, 0, size
+        for loop in loops:
+            pitch = extent + (draw.randrange(3) if extent < 24 else 0)
+            strides[loop] = pitch
+            reach = pitch * (counts[loop] - 1)
+            if draw.random() < 0.3:
+                strides[loop], low = -pitch, low + reach
+            extent += reach
+        base = self.free + low
+        self.free += extent
+        return base, strides
+
+    def _sparse(self, counts, size):
+        """Base and strides of an input that may repeat words or cross others."""
+        strides = {loop: self.draw.randrange(-2, 3) for loop in VECTOR_LOOPS}
+        reach = [strides[loop] * (counts[loop] - 1) for loop in VECTOR_LOOPS]
+        least = self.written - sum(min(0, r) for r in reach)
+        most = self.words - size - sum(max(0, r) for r in reach)
+        return self.draw.randint(least, most), strides
+
+
+def spoiled(values: dict, words: int, draw) -> dict:
+    """A copy of `values` with one thing that is, or may be, not allowed."""
+    values = {name: dict(fields) for name, fields in values.items()}
+    stream = draw.choice(VECTOR_INPUTS + VECTOR_OUTPUTS)
+    output = draw.choice(VECTOR_OUTPUTS)
+    draw.choice((
+        lambda: values["vector.counts"].update({draw.choice(VECTOR_LOOPS): 0}),
+        lambda: values["vector.op"].update({draw.choice("abc"): draw.randrange(8, 16)}),
+        lambda: values["vector.op"].update({draw.choice("def"): draw.randrange(9, 16)}),
+        lambda: values["vector.op"].update(activation=3),
+        lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),
+        lambda: values["vector.inputs"].update({draw.choice(VECTOR_INPUTS): 3}),
+        lambda: values[f"vector.{output}.mode"].update(format=3),
+        lambda: values[f"vector.{stream}.base"].update(address=words - draw.randrange(8)),
+        lambda: values[f"vector.{stream}.base"].update(address=words),
+        lambda: values[f"vector.{stream}.n01"].update(n0=draw.choice((-5000, 5000))),
+        lambda: values[f"vector.{stream}.n23"].update(n3=draw.choice((-2**19, 2**19 - 1))),
+    ))()
+    return values
