@@ -59,10 +59,11 @@ class WordReader(wiring.Component):
         arriving = Signal()  # the item taken in the last cycle, whose word is here now
         outside = Signal()
         last = Signal(self.loops)
-        arrival = Signal(word_layout(self.loops))
+        # Field by field: a simulator is slow on signals over 64 bits.
+        arrival = {"data": Signal(WORD_BITS), "zeros": Signal(WORD_BYTES), "last": last}
         # what arrived and was not taken at once; with one on the way, two places keep full rate
-        kept = [Signal(word_layout(self.loops), name=f"kept_{i}", reset_less=True)
-                for i in range(2)]
+        kept = [{name: Signal(len(field), name=f"kept_{i}_{name}", reset_less=True)
+                 for name, field in arrival.items()} for i in range(2)]
         level = Signal(range(3))
         push, pop = Signal(), Signal()
 
@@ -74,11 +75,11 @@ class WordReader(wiring.Component):
             port.request.payload.eq(item.address),
             self.items.ready.eq(legal & room & ~self.clear
                                 & (~item.inside | port.request.ready)),
-            arrival.data.eq(Mux(outside, 0, port.data)),
-            arrival.zeros.eq(Mux(outside, 2 ** WORD_BYTES - 1, port.zeros)),
-            arrival.last.eq(last),
+            arrival["data"].eq(Mux(outside, 0, port.data)),
+            arrival["zeros"].eq(Mux(outside, 2 ** WORD_BYTES - 1, port.zeros)),
             words.valid.eq((level != 0) | arriving),
-            words.payload.eq(Mux(level != 0, kept[0], arrival)),
+            *(words.payload[name].eq(Mux(level != 0, kept[0][name], field))
+              for name, field in arrival.items()),
             pop.eq((level != 0) & words.ready),
             push.eq(arriving & ~((level == 0) & words.ready)),
         ]
@@ -86,12 +87,12 @@ class WordReader(wiring.Component):
         with m.If(self.items.valid & self.items.ready):
             m.d.sync += [outside.eq(~item.inside), last.eq(item.last)]
         with m.If(pop):
-            m.d.sync += kept[0].eq(kept[1])
+            m.d.sync += [kept[0][name].eq(kept[1][name]) for name in arrival]
         with m.If(push):
             with m.If(level == pop):  # the first place is free, or becomes it
-                m.d.sync += kept[0].eq(arrival)
+                m.d.sync += [kept[0][name].eq(field) for name, field in arrival.items()]
             with m.Else():
-                m.d.sync += kept[1].eq(arrival)
+                m.d.sync += [kept[1][name].eq(field) for name, field in arrival.items()]
         m.d.sync += level.eq(level + push - pop)
         with m.If(self.clear):
             m.d.sync += [level.eq(0), arriving.eq(0)]

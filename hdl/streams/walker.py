@@ -9,8 +9,8 @@ from isa.registers import ADDRESS_BITS, COORDINATE_BITS, COUNT_BITS, STRIDE_BITS
 PLACE_BITS = 16  # rows and columns on the way, two's complement
 
 WINDOW_LAYOUT = data.StructLayout({
-    "y": signed(COORDINATE_BITS),
-    "x": signed(COORDINATE_BITS),
+    "y": signed(PLACE_BITS),
+    "x": signed(PLACE_BITS),
     "height": COORDINATE_BITS,
     "width": COORDINATE_BITS,
 })

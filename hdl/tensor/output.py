@@ -1,0 +1,131 @@
+"""The writing end of the drain."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import WritePort
+from hdl.streams.walker import item_layout
+from hdl.tensor.turn import turn_layout
+from isa.config import TREES, WORD_BITS, WORD_BYTES, Config
+from isa.formats import E4M3, E5M2, FormatCode
+
+FLOAT_BITS = 32
+FLOAT_WORDS = TREES * FLOAT_BITS // WORD_BITS
+
+CODE_LAYOUT = data.StructLayout({"code": 8, "saturated": 1})
+
+MASK_LAYOUT = data.StructLayout({"zeros": WORD_BYTES})
+
+
+class Output(wiring.Component):
+    """Masks and writes the words of each position, and counts what is live.
+
+    Parameters
+    ----------
+    config : Config
+    loops : int
+        Loops of the walker of the output.
+
+    Members
+    -------
+    clear : between operations
+    format, masked : output format, and whether aux words mask; constant in an operation
+    items : stream of `item_layout`, one a position
+    codes : stream of `turn_layout(9, 1)`, elements as in `CODE_LAYOUT`, where the format is FP8
+    value_valid, value, value_take : a position of binary32
+    raw : stream of raw words
+    mask : stream of the zero flags of aux words
+    port : WritePort
+    trap : the next position is inside and not in the scratchpad; it goes no further
+    done : pulse; the last word is written with the end of this cycle
+    saturations, nan : of the live outputs written in this cycle
+
+    Timing
+    ------
+    A word is written in the cycle in which it comes, at most one a cycle.
+    """
+
+    def __init__(self, *, config: Config, loops: int):
+        self.config = config
+        self.loops = loops
+        super().__init__({
+            "clear": In(1),
+            "format": In(2),
+            "masked": In(1),
+            "items": In(stream.Signature(item_layout(loops))),
+            "codes": In(stream.Signature(turn_layout(CODE_LAYOUT.size, 1))),
+            "value_valid": In(1),
+            "value": In(FLOAT_BITS).array(TREES),
+            "value_take": Out(1),
+            "raw": In(stream.Signature(WORD_BITS)),
+            "mask": In(stream.Signature(MASK_LAYOUT)),
+            "port": Out(WritePort(config)),
+            "trap": Out(1),
+            "done": Out(1),
+            "saturations": Out(range(TREES + 1)),
+            "nan": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        raw_words = self.config.raw_words
+        item, request = self.items.payload, self.port.request
+        wide, raw = (self.format == code for code in (FormatCode.BINARY32, FormatCode.RAW))
+        count = Signal(range(max(raw_words, FLOAT_WORDS)))  # words of this position written
+        address = Signal.like(item.address)
+        legal = Signal()
+        source, written, last = Signal(), Signal(), Signal()
+        dead = Signal(WORD_BYTES)
+        word = Signal(WORD_BITS)
+
+        m.d.comb += [
+            address.eq(item.address + count),
+            legal.eq(~item.inside | (address < self.config.words)),
+            self.trap.eq(self.items.valid & ~legal),
+            request.valid.eq(source & self.items.valid & item.inside & legal & ~self.clear),
+            request.payload.address.eq(address),
+            request.payload.data.eq(word),
+            written.eq(source & self.items.valid & ~self.clear
+                       & (~item.inside | (legal & request.ready))),
+            self.items.ready.eq(written & last),
+            self.done.eq(self.items.ready & item.last[-1]),
+        ]
+        with m.If(raw):
+            m.d.comb += [source.eq(self.raw.valid), word.eq(self.raw.payload),
+                         self.raw.ready.eq(written), last.eq(count == raw_words - 1)]
+        with m.Elif(wide):
+            words = [Cat(self.value[2 * i], self.value[2 * i + 1]) for i in range(FLOAT_WORDS)]
+            m.d.comb += [source.eq(self.value_valid), word.eq(Array(words)[count[:2]]),
+                         last.eq(count == FLOAT_WORDS - 1),
+                         self.value_take.eq(written & last)]
+        with m.Else():
+            elements = [data.View(CODE_LAYOUT, e) for e in self.codes.payload.elements]
+            m.d.comb += [
+                source.eq(self.codes.valid & (~self.masked | self.mask.valid)),
+                dead.eq(Mux(self.masked, self.mask.payload.zeros, 0)),
+                word.eq(Cat(Mux(dead[i], 0, e.code) for i, e in enumerate(elements))),
+                last.eq(1),
+                self.codes.ready.eq(written),
+                self.mask.ready.eq(written & self.masked),
+            ]
+            with m.If(written & item.inside):
+                m.d.comb += self.saturations.eq(
+                    sum(e.saturated & ~dead[i] for i, e in enumerate(elements)))
+        with m.If(written & item.inside):
+            m.d.comb += self.nan.eq(self._nan(wide, raw, word))
+
+        with m.If(written):
+            m.d.sync += count.eq(Mux(last, 0, count + 1))
+        with m.If(self.clear):
+            m.d.sync += count.eq(0)
+        return m
+
+    def _nan(self, wide, raw, word):
+        """Whether an element of `word` is NaN, or for FP8 infinity. What is masked is zero."""
+        floats = Cat(word.word_select(i, 32)[:31] > 0x7F800000 for i in range(2)).any()
+        e4m3 = Cat(word.word_select(i, 8)[:7] == E4M3.nan_code for i in range(WORD_BYTES)).any()
+        e5m2 = Cat(word.word_select(i, 8)[:7] >= E5M2.infinity_code
+                   for i in range(WORD_BYTES)).any()
+        fp8 = Mux(self.format == FormatCode.E5M2, e5m2, e4m3)
+        return Mux(wide, floats, fp8 & ~raw)
