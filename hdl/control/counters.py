@@ -104,9 +104,9 @@ class TagCounters(wiring.Component):
             before = Signal(COUNTER_BITS, name=f"before_{name}")
             m.d.comb += [
                 rows.read_address[0].eq(self.tag),
-                output.eq(Mux(written.bit_select(self.tag, 1), rows.read_data[0], 0)),
+                output.eq(Mux((written >> self.tag)[0], rows.read_data[0], 0)),
                 rows.read_address[1].eq(present),
-                before.eq(Mux(written.bit_select(present, 1), rows.read_data[1], 0)),
+                before.eq(Mux((written >> present)[0], rows.read_data[1], 0)),
                 rows.write_enable.eq(done),
                 rows.write_address.eq(present),
                 rows.write_data.eq(before + count),

@@ -1,6 +1,6 @@
 """The control registers: what the host and the csr instruction see."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -148,7 +148,8 @@ class ControlRegisters(wiring.Component):
                          self.counter_value)),
         ]
         with m.If(in_counters | in_tags):
-            m.d.sync += self.read_data.eq(Cat(value).word_select(half, LITE_DATA_BITS))
+            m.d.sync += self.read_data.eq(Mux(
+                half, value[LITE_DATA_BITS:], value[:LITE_DATA_BITS]))
         with m.Else():
             m.d.sync += self.read_data.eq(0)
             with m.Switch(address[2:]):

@@ -43,7 +43,7 @@ class Scalars(wiring.Component):
             rows.write_data.eq(self.write_data),
         ]
         for i in range(READS):
-            known = written.bit_select(self.read_address[i], 1)
+            known = (written >> self.read_address[i])[0]
             m.d.comb += [
                 rows.read_address[i].eq(self.read_address[i]),
                 self.read_data[i].eq(Mux(known, rows.read_data[i], 0)),
