@@ -15,15 +15,16 @@ class Lane(wiring.Component):
 
     Members
     -------
-    en : advances every register
+    en : advances every register but the results
     mode : `LANE_MODE`, constant while anything is on the way
     x, y, z : an element of each input
+    take : the results change to those that have come to the end
     t, u : the results; u after the activation
 
     Latency
     -------
-    `Lane.LATENCY` cycles with `en`: one to pick the operands, the four units, one to give the
-    results. Operands and t wait beside the units until they are used.
+    `Lane.LATENCY` cycles with `en`, one to pick the operands and then the four units; and one with
+    `take`. Operands and t wait beside the units until they are used.
 
     Numerics
     --------
@@ -31,13 +32,14 @@ class Lane(wiring.Component):
     sign bit inverted. ReLU: what has its sign bit set becomes +0 (a NaN of the add is positive).
     """
 
-    LATENCY = 2 * (FloatMultiply.LATENCY + FloatAdd.LATENCY) + 2
+    LATENCY = 2 * (FloatMultiply.LATENCY + FloatAdd.LATENCY) + 1
 
     en: In(1)
     mode: In(LANE_MODE)
     x: In(FLOAT_BITS)
     y: In(FLOAT_BITS)
     z: In(FLOAT_BITS)
+    take: In(1)
     t: Out(FLOAT_BITS)
     u: Out(FLOAT_BITS)
 
@@ -79,7 +81,7 @@ class Lane(wiring.Component):
         ]
         t_sum = later("t_sum", t_product, FloatAdd.LATENCY)
         zero = later("zero", s0_zero, 2 * both)
-        with m.If(en):
+        with m.If(self.take):
             m.d.sync += [
                 self.t.eq(t_sum),
                 self.u.eq(Mux(zero | mode.relu & add_1.out[-1], 0, add_1.out)),

@@ -24,8 +24,9 @@ class Lanes(wiring.Component):
 
     Timing
     ------
-    `Lane.LATENCY` cycles, a group a cycle. All stages move or wait together; they wait while a
-    result is not taken, and when there is nothing to move.
+    `Lane.LATENCY` + 1 cycles, a group a cycle. All stages before the results move or wait
+    together; they wait for the results to be taken, and when there is nothing to move. So results
+    that are taken word by word stop nothing while groups come as slowly.
     """
 
     def __init__(self):
@@ -47,22 +48,30 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         en = Signal()
+        free = Signal()  # there is room for results
+        take = Signal()
         held = Signal(Lane.LATENCY)  # bit i: stage i holds a group
         m.d.comb += [
-            self.valid.eq(held[-1]),
-            self.s0_ready.eq(~self.valid | self.ready),
-            self.busy.eq(held.any()),
-            en.eq(self.s0_ready & (self.s0_valid | self.busy)),
-            self.nest_last.eq(delayed(m, "nest_last", self.s0_nest_last, Lane.LATENCY, en)),
+            free.eq(~self.valid | self.ready),
+            take.eq(held[-1] & free),
+            self.s0_ready.eq(~held[-1] | free),
+            self.busy.eq(self.valid | held.any()),
+            en.eq(self.s0_ready & (self.s0_valid | held.any())),
         ]
+        nest_last = delayed(m, "s0_nest_last", self.s0_nest_last, Lane.LATENCY, en)
+        with m.If(free):
+            m.d.sync += self.valid.eq(held[-1])
+        with m.If(take):
+            m.d.sync += self.nest_last.eq(nest_last)
         with m.If(en):
             m.d.sync += held.eq(Cat(self.s0_valid, held[:-1]))
         with m.If(self.clear):
-            m.d.sync += held.eq(0)
+            m.d.sync += [self.valid.eq(0), held.eq(0)]
         for i in range(LANES):
             m.submodules[f"lane_{i}"] = lane = Lane()
             m.d.comb += [
                 lane.en.eq(en),
+                lane.take.eq(take),
                 lane.mode.eq(self.mode),
                 lane.x.eq(self.s0_x[i]),
                 lane.y.eq(self.s0_y[i]),
