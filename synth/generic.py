@@ -1,0 +1,107 @@
+"""Synthesis to generic gates: what a unit costs, independent of any library.
+
+The script is that of published comparisons: `synth -flatten -noabc`, then `abc` with two-input
+gates and multiplexers. Memories are black boxes, and their bits are counted apart.
+"""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from hdl.emit import emit, verilog_files
+from isa.config import LANES, TREES, Config
+from synth import yosys
+from synth.units import UNITS
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "synth"
+GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX"
+_MEMORIES = "t:winnow_*"
+_FLIP_FLOP = re.compile(r"\$_(S|A|AL)?DFFS?R?(CE|E)?_|\$_DLATCH")
+
+
+def run(unit: str, config: Config) -> dict:
+    """The cost of `unit` in `config`.
+
+    Parameters
+    ----------
+    unit : str
+        tree (one tree with its accumulator's adder), core or chip.
+    config : Config
+
+    Returns
+    -------
+    dict
+        cells : mapped cells, flip-flops included; cells_by_type : the same, by type
+        combinational_cells, flip_flops
+        cells_per_mac : combinational cells over the multiply-adds of a cycle
+        memory_bits : bits of the memories, which are in no other figure
+        depth : cells on the longest path between registers, memories and ports
+        flow : flat, or hierarchical (each module mapped once, by itself); seconds
+
+    Raises
+    ------
+    ValueError : an unknown unit
+    synth.yosys.SynthesisError : Yosys is missing or failed
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit {unit!r} is unknown: there are {', '.join(UNITS)}")
+    macs = {"tree": LANES, "core": LANES * TREES, "chip": config.macs_per_cycle}[unit]
+    print(f"synth: {unit} of {config.name}", file=sys.stderr)
+    figures = measure(UNITS[unit](config=config), unit, flat=unit != "chip")
+    figures["cells_per_mac"] = figures["combinational_cells"] / macs
+    return {"unit": unit, "config": config.name, "target": "generic"} | figures
+
+
+def measure(component, name: str, *, flat: bool = True) -> dict:
+    """The figures of `run` but `cells_per_mac`, of any component."""
+    begin = time.monotonic()
+    directory = BUILD / name
+    directory.mkdir(parents=True, exist_ok=True)
+    source = directory / f"{name}.v"
+    source.write_text(emit(component, name))
+    yosys.run([
+        *(f"read_verilog -lib {path}" for path in verilog_files()),
+        f"read_verilog {source.name}",
+        f"hierarchy -check -top {name}",
+        f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
+        f"abc -g {GATES}",
+        "flatten",
+        "opt_clean",
+        "delete t:$scopeinfo",
+        "tee -q -o stat.json stat -json",
+        f"tee -q -o depth.txt ltp -noff * {_MEMORIES} %d",
+        f"dump -o memories.il {_MEMORIES}",
+    ], directory)
+    cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]
+    cells = {kind: count for kind, count in cells.items() if not kind.startswith("winnow_")}
+    flip_flops = sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
+    total = sum(cells.values())
+    return {
+        "cells": total,
+        "combinational_cells": total - flip_flops,
+        "flip_flops": flip_flops,
+        "memory_bits": _memory_bits((directory / "memories.il").read_text()),
+        "depth": _depth((directory / "depth.txt").read_text()),
+        "cells_by_type": dict(sorted(cells.items())),
+        "flow": "flat" if flat else "hierarchical",
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+
+
+def _depth(text: str) -> int:
+    """The longest of all modules' paths; a module without any cell has none."""
+    return max((int(length) for length in re.findall(r"\(length=(\d+)\)", text)), default=0)
+
+
+def _memory_bits(text: str) -> int:
+    """Bits of the memories in an RTLIL dump of their instances."""
+    widths, depths = (re.findall(rf"parameter (?:signed )?\\{name} (\S+)", text)
+                      for name in ("WIDTH", "DEPTH"))
+    return sum(_constant(w) * _constant(d) for w, d in zip(widths, depths, strict=True))
+
+
+def _constant(text: str) -> int:
+    """An RTLIL constant: decimal, or width'bits."""
+    return int(text.split("'")[1], 2) if "'" in text else int(text)
