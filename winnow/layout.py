@@ -50,14 +50,17 @@ def by_outputs(values: np.ndarray) -> np.ndarray:
 
 
 def initial_weights(layer: Layer, generator: np.random.Generator) -> np.ndarray:
-    """He-normal binary32 weights (output, channel, row, column), zero where no input will be."""
+    """Binary32 weights (output, channel, row, column), zero where no input will be.
+
+    He-normal under a ReLU; a fifth of that scale without, so that first scores are small.
+    """
     source = layer.source
     live = np.ones(layer.input.channels, bool)
     if layer.is_linear:
         channel = np.arange(source.blocks * LANES) < source.channels
         live = np.repeat(channel.reshape(source.blocks, 1, LANES), source.pixels, axis=1).ravel()
     fan_in = live.sum() * layer.kernel**2
-    gain = 2 if layer.relu else 1
+    scale = np.sqrt((2 if layer.relu else 0.04) / fan_in)
     shape = (layer.output.channels, layer.input.channels, layer.kernel, layer.kernel)
-    weights = generator.normal(0, np.sqrt(gain / fan_in), shape).astype(np.float32)
+    weights = generator.normal(0, scale, shape).astype(np.float32)
     return weights * live[:, np.newaxis, np.newaxis]

@@ -41,7 +41,7 @@ def bias_gradient(shape: Shape, batch: int, dy: Buffer, gradient: Buffer, factor
         "vector.o2.base": {"address": At(gradient)},
         "vector.o2.n23": {"n2": GROUP_WORDS},
     }
-    return Operation("bias gradient", Unit.VECTOR, registers, [dy], [gradient])
+    return Operation(f"sum for {gradient.name}", Unit.VECTOR, registers, [dy], [gradient])
 
 
 def momentum_step(elements: int, gradient: Buffer, moment: Buffer, master: Buffer,
@@ -66,19 +66,19 @@ def momentum_step(elements: int, gradient: Buffer, moment: Buffer, master: Buffe
     if weights:
         registers["vector.o2.mode"] = {"enable": 1, "format": E4M3, "source": 1}
         writes.append(weights)
-    return Operation("update", Unit.VECTOR, registers, [gradient, moment, master], writes,
+    return Operation(f"update of {master.name}", Unit.VECTOR, registers, [gradient, moment, master], writes,
                      scalars={"vector.k1": rate_register})
 
 
-def fill(label: str, buffer: Buffer, external: int, scalar: int | None = None) -> Operation:
+def fill(buffer: Buffer, external: int, scalar: int | None = None) -> Operation:
     """Copy from external memory into the whole of `buffer`."""
-    return Operation(label, Unit.MOVE, _move(buffer, external, 0), [], [buffer],
+    return Operation(f"fill {buffer.name}", Unit.MOVE, _move(buffer, external, 0), [], [buffer],
                      scalars=_external(scalar))
 
 
-def store(label: str, buffer: Buffer, external: int, scalar: int | None = None) -> Operation:
+def store(buffer: Buffer, external: int, scalar: int | None = None) -> Operation:
     """Copy the whole of `buffer` to external memory."""
-    return Operation(label, Unit.MOVE, _move(buffer, external, 1), [buffer], [],
+    return Operation(f"store {buffer.name}", Unit.MOVE, _move(buffer, external, 1), [buffer], [],
                      scalars=_external(scalar))
 
 

@@ -29,8 +29,8 @@ class Recipe:
     """How to train. Learning rates are by first epoch; the batch is a power of two."""
 
     epochs: int = 6
-    batch: int = 32
-    rates: tuple[tuple[int, float], ...] = ((0, 0.05),)
+    batch: int = 16
+    rates: tuple[tuple[int, float], ...] = ((0, 0.015), (3, 0.0075), (5, 0.002))
     momentum: float = 0.9
     error_scale: int = 8  # errors are stored times 2**this
 
@@ -153,13 +153,13 @@ class TrainingProgram:
         data, log = self._address("data"), self._address("log")
         groups = self.target.words
         operations = [
-            elementwise.fill("images", self.image, data, DATA),
-            elementwise.fill("targets", self.target, data + self.image.words * WORD_BYTES, DATA),
+            elementwise.fill(self.image, data, DATA),
+            elementwise.fill(self.target, data + self.image.words * WORD_BYTES, DATA),
             *self._forward(),
             elementwise.mean_squared_error(groups, self.scores, self.target, self.errors[-1],
                                            self.loss, self.recipe.error_scale),
-            elementwise.store("loss", self.loss, log, LOG),
-            elementwise.store("scores", self.scores, log + self.loss.words * WORD_BYTES, LOG),
+            elementwise.store(self.loss, log, LOG),
+            elementwise.store(self.scores, log + self.loss.words * WORD_BYTES, LOG),
         ]
         for i in reversed(range(len(self.layers))):
             operations += self._backward(i)
@@ -189,12 +189,12 @@ class TrainingProgram:
         before = sum(q.master.words for q in self.parameters[:i]) * WORD_BYTES
         master, moment = (self._address(region) + before for region in ("masters", "moments"))
         return [
-            elementwise.fill("weights in binary32", p.master, master),
-            elementwise.fill("momentum", p.moment, moment),
+            elementwise.fill(p.master, master),
+            elementwise.fill(p.moment, moment),
             elementwise.momentum_step(p.elements, p.gradient, p.moment, p.master, momentum, RATE,
                                       p.weights),
-            elementwise.store("weights in binary32", p.master, master),
-            elementwise.store("momentum", p.moment, moment),
+            elementwise.store(p.master, master),
+            elementwise.store(p.moment, moment),
             elementwise.momentum_step(p.bias.words * 2, p.bias_gradient, p.bias_moment, p.bias,
                                       momentum, RATE),
         ]
@@ -203,19 +203,19 @@ class TrainingProgram:
         """Copies of all parameters, biases after the weights."""
         source, target, operations = self._address("masters"), self._address("snapshots"), []
         for p in self.parameters:
-            operations += [elementwise.fill("snapshot", p.master, source),
-                           elementwise.store("snapshot", p.master, target, SNAPSHOT)]
+            operations += [elementwise.fill(p.master, source),
+                           elementwise.store(p.master, target, SNAPSHOT)]
             source += p.master.words * WORD_BYTES
             target += p.master.words * WORD_BYTES
         for p in self.parameters:
-            operations.append(elementwise.store("snapshot", p.bias, target, SNAPSHOT))
+            operations.append(elementwise.store(p.bias, target, SNAPSHOT))
             target += p.bias.words * WORD_BYTES
         return operations
 
     def _evaluation(self) -> list[Operation]:
-        return [elementwise.fill("test images", self.image, self._address("test"), DATA),
+        return [elementwise.fill(self.image, self._address("test"), DATA),
                 *self._forward(),
-                elementwise.store("scores", self.scores, self._address("scores"), LOG)]
+                elementwise.store(self.scores, self._address("scores"), LOG)]
 
     def _set_up(self) -> list[Operation]:
         """The scratchpad cleared, then what is resident."""
@@ -229,7 +229,7 @@ class TrainingProgram:
         }, [], [whole])
         address, operations = self._address("parameters"), [clear]
         for buffer in self.resident:
-            operations.append(elementwise.fill("parameters", buffer, address))
+            operations.append(elementwise.fill(buffer, address))
             address += buffer.words * WORD_BYTES
         return operations
 
@@ -275,7 +275,7 @@ class TrainingProgram:
             text.line(f"addi r{DATA}, r{DATA}, {self.image.words * WORD_BYTES}")
             text.line(f"addi r{LOG}, r{LOG}, {self.scores.words * WORD_BYTES}")
         whole = Buffer("scratchpad", self.config.words, 0)
-        straight([elementwise.store("scratchpad", whole, self._address("scratchpad"))])
+        straight([elementwise.store(whole, self._address("scratchpad"))])
         text.line("halt 0")
         return str(text)
 

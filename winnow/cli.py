@@ -1,0 +1,188 @@
+"""The `winnow` command."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from isa import assembler, config, disassembler
+from isa.config import Config, ConfigError
+from isa.instructions import INSTRUCTION_BYTES
+from winnow import files
+from winnow.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except (UserError, ConfigError, assembler.AssemblyError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+    except Exception as error:
+        if type(error).__name__ in _TOOL_ERRORS:
+            return _fail(error)
+        raise
+
+
+# Of packages that are imported only where they are needed.
+_TOOL_ERRORS = ("ToolError", "SimulationError", "TrapRaised", "NanInSum", "DeviceError",
+                "SynthesisError")
+
+
+def _fail(error) -> int:
+    print(f"winnow: {error}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="winnow", description="Sparse FP8 training hardware: generate, simulate, measure.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run", help="train a network on the generated Verilog and compare with the model")
+    _config_options(run)
+    run.add_argument("--net", default="digits", help="network (default: %(default)s)")
+    run.add_argument("--data", default="digits", help="data set (default: %(default)s)")
+    run.add_argument("--epochs", type=int, help="passes over the training images")
+    run.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    run.add_argument("--device", choices=("rtl", "model"), default="rtl",
+                     help="the Verilog, compared with the model, or the model alone")
+    run.add_argument("--out", type=Path, default=Path("build/run"), metavar="DIR",
+                     help="where report.json and report.png go (default: %(default)s)")
+    run.add_argument("--waves", type=Path, metavar="FILE",
+                     help="write waves of the first cycles (VCD; WINNOW_WAVES_CYCLES=FIRST:END)")
+    run.set_defaults(command=_run)
+
+    verilog = commands.add_parser("verilog", help="write the chip as Verilog")
+    _config_options(verilog)
+    verilog.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    verilog.set_defaults(command=_verilog)
+
+    synth = commands.add_parser("synth", help="synthesise a unit and count its cells")
+    _config_options(synth)
+    synth.add_argument("--unit", choices=("tree", "core", "chip"), required=True)
+    synth.add_argument("--target", choices=("generic",), default="generic")
+    synth.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    synth.set_defaults(command=_synth)
+
+    program = commands.add_parser("program", help="compile a network to assembly")
+    _config_options(program)
+    program.add_argument("--net", default="digits", help="network (default: %(default)s)")
+    program.add_argument("--data", default="digits", help="data set (default: %(default)s)")
+    program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
+    program.set_defaults(command=_program)
+
+    asm = commands.add_parser("asm", help="assemble a program")
+    asm.add_argument("source", type=Path)
+    asm.add_argument("-o", "--out", type=Path, required=True, metavar="FILE",
+                     help="instructions, 8 bytes each, little endian")
+    asm.set_defaults(command=_asm)
+
+    disasm = commands.add_parser("disasm", help="disassemble a program")
+    disasm.add_argument("source", type=Path)
+    disasm.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
+    disasm.set_defaults(command=_disasm)
+
+    isa = commands.add_parser("isa", help="write the instruction set reference (docs/isa.md)")
+    isa.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
+    isa.set_defaults(command=_isa)
+    return parser
+
+
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="small", help="configuration (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="change a parameter of the configuration; may be repeated")
+
+
+def _config(options) -> Config:
+    """The configuration that --config and --set ask for."""
+    base, changes = config.named(options.config), {}
+    types = {f.name: f.type for f in fields(Config)}
+    for change in options.set:
+        name, equals, value = change.partition("=")
+        if not equals or name not in types:
+            raise UserError(f"--set {change}: must be NAME=VALUE with NAME one of "
+                            f"{', '.join(types)}")
+        if types[name] is int:
+            try:
+                value = int(value)
+            except ValueError:
+                raise UserError(f"--set {change}: {name} must be an integer") from None
+        changes[name] = value
+    return base.with_(**changes)
+
+
+def _run(options) -> int:
+    from winnow.compiler.training import Recipe
+    from winnow.run import run
+
+    recipe = Recipe(epochs=options.epochs) if options.epochs is not None else Recipe()
+    report = run(_config(options), options.net, options.data, recipe, seed=options.seed,
+                 device=options.device, out=options.out, waves=options.waves)
+    print(report.text())
+    print(f"written            {options.out / 'report.json'}, {options.out / 'report.png'}")
+    return 0 if report.memory_equal else 1
+
+
+def _verilog(options) -> None:
+    from winnow.verilog import write
+
+    for path in write(_config(options), options.out):
+        print(path)
+
+
+def _synth(options) -> None:
+    from synth import generic
+
+    figures = generic.run(options.unit, _config(options))
+    for name, value in figures.items():
+        print(f"{name:<20} {value}")
+    if options.json:
+        files.write_json(options.json, figures)
+
+
+def _program(options) -> None:
+    from winnow import datasets, network
+    from winnow.compiler.training import Recipe, TrainingProgram
+
+    data = datasets.load(options.data)
+    program = TrainingProgram(_config(options), network.named(options.net), Recipe(),
+                              data.train_labels.size, data.test_labels.size)
+    _output(options.out, program.text)
+
+
+def _asm(options) -> None:
+    words = assembler.assemble(files.read_text(options.source), str(options.source))
+    files.write(options.out, assembler.to_bytes(words))
+
+
+def _disasm(options) -> None:
+    code = files.read_bytes(options.source)
+    if len(code) % INSTRUCTION_BYTES:
+        raise UserError(f"{options.source}: {len(code)} bytes, must be a multiple of "
+                        f"{INSTRUCTION_BYTES}")
+    words = [int.from_bytes(code[i:i + INSTRUCTION_BYTES], "little")
+             for i in range(0, len(code), INSTRUCTION_BYTES)]
+    _output(options.out, disassembler.disassemble(words))
+
+
+def _isa(options) -> None:
+    from isa.reference import reference
+
+    _output(options.out, reference())
+
+
+def _output(path: Path | None, text: str) -> None:
+    if path:
+        files.write_text(path, text)
+    else:
+        print(text, end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The report of a training run: figures, a table, a picture."""
+
+import io
+from dataclasses import asdict, dataclass, field
+
+from isa.config import Config
+from winnow.compiler.training import PHASES, TrainingProgram
+from winnow.host import Driver
+from winnow.session import Progress
+
+
+@dataclass
+class Report:
+    """What `winnow run` found; `as_json` is what report.json holds."""
+
+    network: str
+    data: str
+    device: str
+    seed: int
+    config: Config
+    images: dict[str, int]
+    test_accuracy: float = 0.0
+    model_test_accuracy: float = 0.0
+    memory_equal: bool = False
+    first_difference: str | None = None
+    weight_hashes: list[str] = field(default_factory=list)
+    cycles: int = 0
+    cycles_per_second: int = 0
+    utilisation: dict[str, float] = field(default_factory=dict)
+    layers: list[dict] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    curve: list[Progress] = field(default_factory=list)
+
+    def as_json(self) -> dict:
+        return asdict(self)
+
+    def count(self, program: TrainingProgram, driver: Driver) -> None:
+        """Read the counters of a device that measures cycles."""
+        self.counters = driver.counters()
+        self.cycles = self.counters["cycles"]
+        tags = driver.tag_counters()
+        for phase in PHASES:
+            rows = [(layer.name, *tags[program.tag(i, phase)])
+                    for i, layer in enumerate(program.layers)]
+            busy, words = (sum(row[column] for row in rows) for column in (1, 2))
+            self.utilisation[phase] = words / busy if busy else 0.0
+            self.layers += [
+                {"layer": name, "phase": phase, "busy_cycles": cycles, "stream_words": streamed,
+                 "utilisation": streamed / cycles} for name, cycles, streamed in rows if cycles]
+
+    def text(self) -> str:
+        """A few lines for the terminal."""
+        lines = [f"test accuracy      {self.test_accuracy:.2%}  (model: "
+                 f"{self.model_test_accuracy:.2%})"]
+        if self.cycles:
+            lines.append(f"simulated cycles   {self.cycles:,}  "
+                         f"({self.cycles_per_second:,} a second)")
+            lines.append("tensor utilisation " + "  ".join(
+                f"{phase} {value:.1%}" for phase, value in self.utilisation.items()))
+            lines += [f"  {row['layer']:<8} {row['phase']}  {row['utilisation']:6.1%} of "
+                      f"{row['busy_cycles']:>10,} cycles" for row in self.layers]
+        equal = "every byte equal" if self.memory_equal else f"DIFFERS: {self.first_difference}"
+        lines.append(f"memory and model   {equal}")
+        return "\n".join(lines)
+
+
+def picture(report: Report) -> bytes:
+    """A PNG: loss and accuracy by step, utilisation by layer and phase."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    steps = [point.step for point in report.curve]
+    left.plot(steps, [point.accuracy for point in report.curve], label="training accuracy")
+    left.plot(steps, [point.loss for point in report.curve], label="squared error")
+    left.axhline(report.test_accuracy, linestyle="--", color="grey",
+                 label=f"test accuracy {report.test_accuracy:.1%}")
+    left.set(xlabel="step", ylim=(0, 1), title=f"{report.network} on the {report.device}")
+    left.legend()
+    names = list(dict.fromkeys(row["layer"] for row in report.layers))
+    for shift, phase in enumerate(PHASES):
+        rows = [row for row in report.layers if row["phase"] == phase]
+        right.bar([names.index(row["layer"]) + 0.27 * (shift - 1) for row in rows],
+                  [row["utilisation"] for row in rows], width=0.25, label=phase)
+    right.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1),
+              title="tensor core, words a cycle of its own operations")
+    right.legend(loc="lower right")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    pyplot.close(figure)
+    return buffer.getvalue()
