@@ -24,7 +24,8 @@ class ExternalPort(wiring.Component):
     Parameters
     ----------
     readers : int
-        Read channels. A lower number goes first; it is the id of its transactions.
+        Read channels. Their numbers are the ids of their transactions. A lower number goes first,
+        but not twice while another waits.
 
     Members
     -------
@@ -67,14 +68,18 @@ class ExternalPort(wiring.Component):
             axi.arburst.eq(BURST_INCR),
             free.eq(~axi.arvalid | axi.arready),
         ]
+        valid = Signal(self.readers)
+        chosen = Signal(range(self.readers))
+        m.d.comb += valid.eq(Cat(r.request.valid for r in self.reads))
         with m.If(free):
-            m.d.sync += axi.arvalid.eq(Cat(r.request.valid for r in self.reads).any())
-        for i in reversed(range(self.readers)):
-            request = self.reads[i].request
-            m.d.comb += request.ready.eq(
-                free & ~Cat(r.request.valid for r in list(self.reads)[:i]).any())
-            with m.If(free & request.valid):
-                m.d.sync += [axi.arid.eq(i), shown.eq(request.payload)]
+            m.d.sync += axi.arvalid.eq(valid.any())
+        for i, read in reversed(tuple(enumerate(self.reads))):
+            waits = (axi.arid == i) & (valid & ~(1 << i)).any()
+            with m.If(valid[i] & ~waits):
+                m.d.comb += chosen.eq(i)
+            with m.If(free & valid.any() & (chosen == i)):
+                m.d.comb += read.request.ready.eq(1)
+                m.d.sync += [axi.arid.eq(i), shown.eq(read.request.payload)]
 
     def _beats(self, m):
         axi = self.axi

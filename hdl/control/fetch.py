@@ -1,26 +1,34 @@
-"""Instruction fetch: bursts ahead of the program counter."""
+"""Instruction fetch: bursts ahead of the program counter, and a ring of what came last."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi import ADDRESS_BITS, BURST_LAYOUT, DATA_BITS, ReadChannel
-from hdl.control.queue import Queue
+from hdl.memory.regfile import RegisterFile
 from isa.instructions import FETCH_DEPTH, INSTRUCTION_BYTES
 
-BUFFER = 4 * FETCH_DEPTH  # instructions read ahead at most
+RING = 4 * FETCH_DEPTH  # instructions kept
+AHEAD = 2 * FETCH_DEPTH  # a burst is asked for while no more than these are ahead
 FLYING = 8 * FETCH_DEPTH - 1  # instructions under way at most, those of no use any more included
+
+_LOW = INSTRUCTION_BYTES.bit_length() - 1
+_INDEX_BITS = RING.bit_length() - 1
+_NEAR_BITS = _INDEX_BITS + 2  # enough for differences of places in the ring, with a sign
 
 
 class Fetch(wiring.Component):
     """Reads instructions one after the other, from a new place after each jump.
 
-    Bursts end at a multiple of their largest size, so none crosses a 4 KiB boundary. What is read
-    ahead and not wanted, because of a jump, is let through and forgotten.
+    The ring keeps what was fetched last: a jump to an instruction in it, such as the beginning of
+    a short loop, needs no memory. Bursts end at a multiple of their largest size, so none crosses
+    a 4 KiB boundary. What is under way and not wanted, because of a jump, is let through and
+    forgotten. A program may not change instructions that it has not executed yet.
 
     Members
     -------
     jump, target : pulse and byte address; instructions come from there, what came before is gone
+    flush : with `jump`: the ring is empty, memory may have changed
     stop : while set no burst is asked for
     external : ReadChannel
     words : stream of instructions, in order
@@ -29,14 +37,16 @@ class Fetch(wiring.Component):
 
     Timing
     ------
-    The request goes out two cycles after the jump; an instruction is there one cycle after its
-    beat. Beats are always taken: there is room for all that was asked for.
+    One instruction a cycle. After a jump the first comes in the next cycle if it is in the ring;
+    else its request goes out two cycles after the jump, and it comes one cycle after its beat.
+    Beats are always taken: there is room for all that was asked for.
     """
 
     def __init__(self):
         super().__init__({
             "jump": In(1),
             "target": In(ADDRESS_BITS),
+            "flush": In(1),
             "stop": In(1),
             "external": Out(ReadChannel()),
             "words": Out(stream.Signature(DATA_BITS)),
@@ -46,61 +56,76 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = Queue(width=DATA_BITS, depth=BUFFER)
-        m.submodules.errors = errors = Queue(width=1, depth=BUFFER)
+        m.submodules.ring = ring = RegisterFile(width=DATA_BITS, depth=RING)
+        m.submodules.errors = errors = RegisterFile(width=1, depth=RING)
         external, request = self.external, self.external.request
 
-        place = Signal(ADDRESS_BITS)  # of the next burst
-        shown = Signal(BURST_LAYOUT)
-        showing = Signal()
+        # places are numbers of instruction words in external memory: oldest <= at <= asked, and
+        # oldest <= filled <= asked
+        place_bits = ADDRESS_BITS - _LOW
+        oldest, filled = Signal(place_bits), Signal(place_bits)
+        at, asked = Signal(place_bits), Signal(place_bits)
+        target = self.target[_LOW:]
         flying = Signal(range(FLYING + 1))
         useless = Signal(range(FLYING + 1))  # of those under way, the first so many
-        length = Signal(range(FETCH_DEPTH))  # beats - 1
-        beats = Signal(range(FETCH_DEPTH + 1))
-        ask = Signal()
-        keep = Signal()
-        after = Signal.like(flying)
 
-        low = INSTRUCTION_BYTES.bit_length() - 1
+        ahead, ready_ahead = Signal(_NEAR_BITS), Signal(_NEAR_BITS)
+        hit = Signal()
+        keep = Signal()
         m.d.comb += [
-            # all ones minus the place in the aligned block
-            length.eq(~place[low:low + len(length)]),
-            beats.eq(length + 1),
-            ask.eq(~self.stop & ~self.jump & (~showing | request.ready)
-                   & (flying <= FLYING - FETCH_DEPTH)
-                   & (queue.level + (flying - useless) <= BUFFER - FETCH_DEPTH)),
-            request.valid.eq(showing),
-            request.payload.eq(shown),
+            ahead.eq(asked - at),
+            ready_ahead.eq(filled - at),
+            hit.eq(~self.flush & ((target - oldest)[:place_bits]
+                                  <= (asked - oldest)[:_NEAR_BITS])),
+            self.words.valid.eq((ready_ahead != 0) & ~ready_ahead[-1]),
             external.ready.eq(1),
-            keep.eq(external.valid & (useless == 0) & ~self.jump),
-            queue.incoming.valid.eq(keep),
-            queue.incoming.payload.eq(external.data),
-            queue.clear.eq(self.jump),
-            errors.incoming.valid.eq(keep),
-            errors.incoming.payload.eq(external.error),
-            errors.clear.eq(self.jump),
-            self.words.valid.eq(queue.outgoing.valid),
-            self.words.payload.eq(queue.outgoing.payload),
-            self.error.eq(errors.outgoing.payload),
-            queue.outgoing.ready.eq(self.words.ready),
-            errors.outgoing.ready.eq(self.words.ready),
+            keep.eq(external.valid & (useless == 0)),
             self.idle.eq(flying == 0),
         ]
-        with m.If(ask):
-            m.d.comb += after.eq(flying + beats - external.valid)
-            m.d.sync += [
-                showing.eq(1),
-                shown.address.eq(place),
-                shown.length.eq(length),
-                place.eq(place + (beats << low)),
+        for rows, value, output in ((ring, external.data, self.words.payload),
+                                    (errors, external.error, self.error)):
+            m.d.comb += [
+                rows.read_address[0].eq(at),
+                output.eq(rows.read_data[0]),
+                rows.write_enable.eq(keep),
+                rows.write_address.eq(filled),
+                rows.write_data.eq(value),
             ]
-        with m.Else():
-            m.d.comb += after.eq(flying - external.valid)
-            with m.If(request.ready):
-                m.d.sync += showing.eq(0)
-        m.d.sync += flying.eq(after)
-        with m.If(self.jump):
-            m.d.sync += [place.eq(self.target), useless.eq(after)]
-        with m.Elif(external.valid & (useless != 0)):
+
+        # requests
+        shown = Signal(BURST_LAYOUT)
+        showing = Signal()
+        length = Signal(range(FETCH_DEPTH))  # beats - 1
+        ask = Signal()
+        after = Signal(place_bits)  # place after the burst
+        flying_after = Signal.like(flying)
+        m.d.comb += [
+            length.eq(~asked[:len(length)]),  # all ones minus the place in the aligned block
+            after.eq(asked + length + 1),
+            ask.eq(~self.stop & ~self.jump & (~showing | request.ready)
+                   & (flying <= FLYING - FETCH_DEPTH) & (ahead <= AHEAD)),
+            request.valid.eq(showing),
+            request.payload.eq(shown),
+            flying_after.eq(flying + Mux(ask, length + 1, 0) - external.valid),
+        ]
+        with m.If(request.ready):
+            m.d.sync += showing.eq(0)
+        with m.If(ask):
+            m.d.sync += [showing.eq(1), shown.address.eq(asked << _LOW), shown.length.eq(length),
+                         asked.eq(after)]
+            with m.If((after - oldest)[:_NEAR_BITS] > RING):
+                m.d.sync += oldest.eq(after - RING)
+        m.d.sync += flying.eq(flying_after)
+
+        with m.If(keep):
+            m.d.sync += filled.eq(filled + 1)
+        with m.Elif(external.valid):
             m.d.sync += useless.eq(useless - 1)
+        with m.If(self.words.valid & self.words.ready):
+            m.d.sync += at.eq(at + 1)
+        with m.If(self.jump):
+            m.d.sync += at.eq(target)
+            with m.If(~hit):
+                m.d.sync += [oldest.eq(target), filled.eq(target), asked.eq(target),
+                             useless.eq(flying_after)]
         return m

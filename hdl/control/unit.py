@@ -67,6 +67,7 @@ class ControlUnit(wiring.Component):
             busy.eq(registers.busy & ~begin),
             # fetch
             fetch.jump.eq(begin | issue.jump),
+            fetch.flush.eq(begin),
             fetch.target.eq(registers.program + Mux(begin, 0, issue.target << _BYTE_BITS)),
             issue.error.eq(fetch.error),
             issue.running.eq(running),

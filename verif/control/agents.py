@@ -126,6 +126,7 @@ class Bench:
 
     def load(self, program, at=0):
         """Puts a program into memory; returns its number of instructions."""
+        self.program = program
         words = assemble(program) if isinstance(program, str) else program
         code = to_bytes(words)
         self.memory.data[at:at + len(code)] = code
@@ -144,7 +145,8 @@ class Bench:
             if not status >> Status.BUSY & 1:
                 break
         else:
-            raise AssertionError(f"the program did not end in {most} cycles")
+            raise AssertionError(f"the program did not end in {most} cycles: status {status:#x}, "
+                                 f"pc {await self.host.read(Control.PC)}, {self.program}")
         assert status >> Status.DONE & 1
         assert self.memory.quiet, "the bus was left hanging"
         read = self.host.read

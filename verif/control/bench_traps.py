@@ -119,13 +119,15 @@ async def units(dut):
     await works(b)
     # the first one wins: vector traps later, tensor earlier, whatever the order of the program
     for first, second in ((b.tensor, b.vector), (b.vector, b.tensor)):
-        first.duration, second.duration = lambda pc: 40, lambda pc: 41
-        first.traps = dict.fromkeys((0, 1), Trap.SHAPE)
-        second.traps = dict.fromkeys((0, 1), Trap.ADDRESS)
-        names = (first.name, second.name)
-        await b.traps(f"run {names[1]}\nrun {names[0]}\nfence\nhalt 0", Trap.ADDRESS, 0)
-        await works(b)
-        await b.traps(f"run {names[0]}\nrun {names[1]}\nfence\nhalt 0", Trap.SHAPE, 0)
+        program = f"run {second.name}\nrun {first.name}\nfence\nhalt 0"
+        second.duration, first.duration = lambda pc: 40, lambda pc: 30
+        for earlier in (Trap.SHAPE, Trap.DEPTH):
+            first.traps, second.traps = {1: earlier}, {0: Trap.ADDRESS}
+            await b.traps(program, earlier, 1)
+            await works(b)
+        second.duration, first.duration = lambda pc: 30, lambda pc: 40
+        first.traps, second.traps = {1: Trap.SHAPE}, {0: Trap.ADDRESS}
+        await b.traps(program, Trap.ADDRESS, 0)
         await works(b)
 
 
