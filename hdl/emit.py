@@ -4,8 +4,10 @@ Amaranth emits a module for every instance. Modules of equal bodies are merged i
 conversion: the Verilog is several times smaller, and so are its synthesis and simulation builds.
 """
 
+import gc
 import hashlib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from amaranth._toolchain.yosys import find_yosys
@@ -19,6 +21,9 @@ _MODULE = re.compile(r"(?ms)^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end$
 _CELL = re.compile(r"(?m)^(  cell \\)(\S+)( \\)(\S+)$")
 _EMPTY = re.compile(r"(?m)^(?:(?:  attribute [^\n]*\n)*  wire width 0 \\\S+"
                     r"|connect \\\S+ \{ *\})\n")
+_UNNAMED = re.compile(r"\\port\$\d+\$\d+")
+_UNNAMED_PORT = re.compile(r"(?m)^  wire width \d+ \w+ (\d+)  (\\port\$\d+\$\d+)$")
+_CONNECT = re.compile(r"(    connect )(\\\S+)( .*)")
 _ATTRIBUTES = "generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding"
 
 
@@ -52,7 +57,9 @@ def emit(component, name: str) -> str:
 
 def emit_design(component, name: str) -> Emitted:
     """As `emit`, with the map from instance paths to modules."""
-    modules = merge_modules(_split(rtlil.convert(component, name=name, emit_src=False)), name)
+    with _no_collection():
+        text = rtlil.convert(component, name=name, emit_src=False)
+    modules = merge_modules(_number_ports(_split(text)), name)
     verilog_names = _verilog_names(modules)
     text = "\n".join(
         f"module \\{verilog_names[module]}\n{_rename(body, verilog_names)}end\n"
@@ -64,6 +71,19 @@ def emit_design(component, name: str) -> Emitted:
     verilog = yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True)
     names = {path: verilog_names[module] for path, module in _instances(modules, name)}
     return Emitted(verilog, name, names)
+
+
+@contextmanager
+def _no_collection():
+    """Without garbage collection: an elaboration keeps nearly all that it makes, and looking for
+    what it does not keep takes a third of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def merge_modules(modules: dict[str, str], top: str) -> dict[str, str]:
@@ -86,6 +106,28 @@ def merge_modules(modules: dict[str, str], top: str) -> dict[str, str]:
 def _split(text: str) -> dict[str, str]:
     """RTLIL bodies by module name, in order; wires of no bits, which Verilog has not, left out."""
     return {name: _EMPTY.sub("", body) for _, name, body in _MODULE.findall(text)}
+
+
+def _number_ports(modules: dict[str, str]) -> dict[str, str]:
+    """`modules` with unnamed ports named by their number: Amaranth names them by the net that they
+    carry, so modules that are equal would not look it."""
+    ports = {module: {old: f"\\port${number}" for number, old in _UNNAMED_PORT.findall(body)}
+             for module, body in modules.items()}
+
+    def numbered(module, body):
+        own, of_cell = ports[module], {}
+        for line in body.splitlines(keepends=True):
+            cell = _CELL.match(line)
+            if cell:
+                of_cell = ports.get(cell[2], {})
+            elif line == "  end\n":
+                of_cell = {}
+            connect = _CONNECT.match(line) if of_cell else None
+            key, rest = ("", line) if connect is None else (
+                connect[1] + of_cell.get(connect[2], connect[2]), connect[3] + "\n")
+            yield key + _UNNAMED.sub(lambda m: own.get(m[0], m[0]), rest)
+
+    return {module: "".join(numbered(module, body)) for module, body in modules.items()}
 
 
 def _rename(body: str, names: dict[str, str]) -> str:
