@@ -53,8 +53,9 @@ def _value(node: ast.expr, names: dict[str, int]) -> int:
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
             return _UNARY[type(op)](_value(operand, names))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            operands = _value(left, names), _value(right, names)
             try:
-                return _BINARY[type(op)](_value(left, names), _value(right, names))
+                return _BINARY[type(op)](*operands)
             except (ZeroDivisionError, ValueError, OverflowError) as error:
                 raise ExpressionError(str(error), node.col_offset) from None
         case ast.Call(func=ast.Name(id="f32"), args=[number], keywords=[]):

@@ -1,0 +1,192 @@
+"""The model's tensor operation against plain loops, and its checks."""
+
+import numpy as np
+import pytest
+
+from isa.config import Config
+from isa.memmap import Trap
+from isa.registers import Unit
+from sim import floats, tensor
+from sim.registers import defaults
+from verif import seeds
+from verif.sim import scalar
+
+CONFIG = Config(cores=2)
+BINARY32, RAW = 2, 3
+
+
+def registers(**changes):
+    """Defaults of the tensor unit with `register__name` replaced by the given fields."""
+    result = defaults(Unit.TENSOR)
+    for name, fields in changes.items():
+        key = "tensor." + name.replace("__", ".")
+        result[key] = result[key] | fields
+    return result
+
+
+def random_registers(generator, output):
+    """Small loops, strides within the scratchpad, windows that cut some of it off."""
+    turn = bool(generator.integers(2))
+
+    def small():
+        return int(generator.integers(1, 3))
+
+    result = registers(
+        positions={"p0": 8 if turn else int(generator.integers(1, 5)), "p1": small(),
+                   "p2": small(), "cores": small()},
+        reduction={f"r{i}": small() for i in range(4)},
+        blocks={f"b{i}": small() for i in range(4)},
+        mode={"stationary": 0, "stream": int(generator.integers(2)),
+              "transpose": int(generator.integers(2)), "turn_stream": int(turn),
+              "output": output})
+    for name, fields in result.items():
+        stream = name.split(".")[1]
+        if stream not in ("stream", "stationary", "output") or name.endswith(("base", "window")):
+            continue
+        fields = {"stride": int(generator.integers(-5, 30))}
+        if stream != "output":
+            fields |= {"dy": int(generator.integers(-1, 2)), "dx": int(generator.integers(-1, 3))}
+        result[name] = result[name] | fields
+    for stream in ("stream", "stationary"):
+        result[f"tensor.{stream}.window"] = {"y": int(generator.integers(-1, 2)),
+                                             "x": int(generator.integers(-1, 2)),
+                                             "height": 4, "width": 4}
+        result[f"tensor.{stream}.base"] = {"address": 2000}
+    return result
+
+
+def spread_output(result, size):
+    """Give each position its own words from 8192 on."""
+    stride = size
+    counts = {**result["tensor.positions"], **result["tensor.blocks"]}
+    for loop in ("p0", "p1", "p2", "core", "b0", "b1", "b2", "b3"):
+        result[f"tensor.output.{loop}"] = {"stride": stride, "dy": 0, "dx": 0}
+        stride *= counts["cores" if loop == "core" else loop]
+    result["tensor.output.base"] = {"address": 8192}
+
+
+def random_words(generator, specials):
+    """A scratchpad of codes, many of them zero, a few NaN or infinity if asked."""
+    codes = generator.integers(0, 256, CONFIG.words * 8).astype(np.uint8)
+    codes[generator.random(codes.size) < 0.3] = 0x80
+    if not specials:
+        codes[codes & 0x7F >= 0x7C] = 0x11
+    return codes.view(np.uint64)
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_against_plain_loops(case):
+    generator = seeds.generator(f"tensor model {case}")
+    result = random_registers(generator, BINARY32)
+    spread_output(result, 4)
+    words = random_words(generator, specials=case % 2)
+    before = words.copy()
+    outcome = tensor.execute(CONFIG, result, words)
+    assert outcome.trap is Trap.NONE
+    seen_nan = False
+    for block, core, position, sums in scalar.sums(result, before, CONFIG.lowest_exponent):
+        address, _ = scalar.place(result, "output", {**block, "core": core, **position})
+        ours = words[address:address + 4].view(np.float32)
+        for tree, exact in enumerate(sums):
+            seen_nan |= exact is None
+            if exact is None:
+                assert ours[tree].view(np.uint32) == 0x7FC00000
+            else:
+                # These sums have few enough bits for float64, whose rounding is then the only one.
+                assert ours[tree] == np.float32(float(exact))
+    assert outcome.nan == seen_nan
+
+
+def test_raw_sums_come_back():
+    generator = seeds.generator("raw")
+    whole = random_registers(generator, BINARY32)
+    whole["tensor.reduction"] = {"r0": 2, "r1": 1, "r2": 1, "r3": 1}
+    words = random_words(generator, specials=True)
+    spread_output(whole, 4)
+    expected = words.copy()
+    assert tensor.execute(CONFIG, whole, expected).trap is Trap.NONE
+    size = 4 * int(np.prod([*whole["tensor.blocks"].values(), whole["tensor.positions"]["cores"],
+                            *(whole["tensor.positions"][p] for p in ("p0", "p1", "p2"))]))
+
+    first = {**whole, "tensor.reduction": dict.fromkeys(("r0", "r1", "r2", "r3"), 1)}
+    second = dict(first)
+    step = whole["tensor.stream.r0"], whole["tensor.stationary.r0"]
+    spread_output(first, CONFIG.raw_words)
+    first["tensor.output.base"] = {"address": 10000}
+    first["tensor.mode"] = first["tensor.mode"] | {"output": RAW}
+    for name, moved in zip(("stream", "stationary"), step, strict=True):
+        base, window = f"tensor.{name}.base", f"tensor.{name}.window"
+        second[base] = {"address": second[base]["address"] + moved["stride"]}
+        second[window] = second[window] | {"y": second[window]["y"] + moved["dy"],
+                                           "x": second[window]["x"] + moved["dx"]}
+    for loop in ("base", "p0", "p1", "p2", "core", "b0", "b1", "b2", "b3"):
+        fields = first[f"tensor.output.{loop}"]
+        second[f"tensor.aux.{loop}"] = {k: v for k, v in fields.items() if k not in ("dy", "dx")}
+    second["tensor.mode"] = second["tensor.mode"] | {"aux": 2}
+    assert tensor.execute(CONFIG, first, words).trap is Trap.NONE
+    assert tensor.execute(CONFIG, second, words).trap is Trap.NONE
+    assert np.array_equal(words[8192:8192 + size], expected[8192:8192 + size])
+
+
+def test_drain_by_hand():
+    """Bias, ReLU, scale, mask, saturation and both turns on a product with the identity."""
+    words = np.zeros(CONFIG.words, np.uint64)
+    codes = words.view(np.uint8)
+    one = 0x38  # 1.0 in E4M3
+    codes[0:64].reshape(8, 8)[np.arange(8), np.arange(8)] = one
+    matrix = np.arange(64, dtype=np.float32).reshape(8, 8) - 20
+    codes[800:864] = floats.encode(floats.of_code(0), matrix)[0].ravel()
+    stored = floats.decode(floats.of_code(0), codes[800:864].reshape(8, 8))
+    bias = np.linspace(-8, 8, 8).astype(np.float32)
+    words[200:204] = bias.view(np.uint64)
+    codes[8 * 300:8 * 308] = 0x80
+    codes[8 * 300 + 3:8 * 308:8] = one  # only element 3 of each word is live
+    result = registers(
+        positions={"p0": 8}, mode={"bias": 1, "relu": 1, "scale": 4},
+        stationary__q0={"stride": 1}, stream__base={"address": 100}, stream__p0={"stride": 1},
+        output__base={"address": 400}, output__p0={"stride": 1}, bias__base={"address": 200},
+        aux__base={"address": 300}, aux__p0={"stride": 1})
+    outcome = tensor.execute(CONFIG, result, words)
+    expected, over = floats.encode(floats.of_code(0), np.maximum(stored * 16 + bias, 0))
+    assert np.array_equal(codes[3200:3264].reshape(8, 8), expected)
+    assert outcome.saturations == np.count_nonzero(over) > 0
+
+    result["tensor.mode"] = result["tensor.mode"] | {"aux": 1}
+    outcome = tensor.execute(CONFIG, result, words)
+    masked = np.where(np.arange(8) == 3, expected, 0)
+    assert np.array_equal(codes[3200:3264].reshape(8, 8), masked)
+    assert outcome.saturations == np.count_nonzero(over[:, 3])
+
+    turned = registers(
+        positions={"p0": 8}, mode={"turn_stream": 1, "turn_output": 1},
+        stationary__q0={"stride": 1}, stream__base={"address": 100}, stream__p0={"stride": 1},
+        output__base={"address": 500}, output__p0={"stride": 1})
+    tensor.execute(CONFIG, turned, words)
+    # t[j] = bytes j of the words; output position j is row j of the turned; turned back.
+    assert np.array_equal(codes[4000:4064], codes[800:864])
+
+
+@pytest.mark.parametrize(("changes", "cause"), [
+    ({"positions": {"p0": 0}}, Trap.SHAPE),
+    ({"positions": {"cores": 0}}, Trap.SHAPE),
+    ({"positions": {"cores": 3}}, Trap.SHAPE),
+    ({"positions": {"p0": 33}}, Trap.SHAPE),
+    ({"positions": {"q0": 4}}, Trap.SHAPE),
+    ({"mode": {"turn_stream": 1}}, Trap.SHAPE),
+    ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "output": 2}}, Trap.SHAPE),
+    ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "bias": 1}}, Trap.SHAPE),
+    ({"mode": {"aux": 1, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"aux": 3}}, Trap.SHAPE),
+    ({"mode": {"output": 3, "relu": 1}}, Trap.SHAPE),
+    ({"mode": {"stationary": 1, "stream": 1}}, Trap.SHAPE),
+    ({"depth": {"passes": 342_392}}, Trap.DEPTH),
+    ({"reduction": {"r0": 4095, "r1": 84}}, Trap.DEPTH),
+    ({"stream__base": {"address": 16384}}, Trap.ADDRESS),
+    ({"output__base": {"address": 16384}}, Trap.ADDRESS),
+    ({"output__base": {"address": 16381}, "mode": {"output": 2}}, Trap.ADDRESS),
+    ({"stationary__q0": {"stride": -1}}, Trap.ADDRESS),
+])
+def test_traps(changes, cause):
+    words = np.zeros(CONFIG.words, np.uint64)
+    assert tensor.execute(CONFIG, registers(**changes), words).trap is cause
+    assert tensor.execute(CONFIG, registers(), words).trap is Trap.NONE
