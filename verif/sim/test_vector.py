@@ -1,0 +1,171 @@
+"""The model's vector operation: each piece by hand, random operations against plain numpy."""
+
+import numpy as np
+import pytest
+
+from isa.config import Config
+from isa.expressions import float_bits
+from isa.formats import E4M3, E5M2
+from isa.memmap import Trap
+from isa.registers import Activation, Operand, Unit
+from sim import floats, vector
+from sim.registers import defaults
+from verif import seeds
+
+CONFIG = Config()
+BINARY32 = 2
+X, Y, Z, OUT0, OUT1, OUT2 = 0, 1000, 2000, 4000, 5000, 6000
+BASES = {"x": X, "y": Y, "z": Z, "o0": OUT0, "o1": OUT1, "o2": OUT2}
+
+
+def registers(**changes):
+    """Defaults of the vector unit at the bases above, with the given fields."""
+    result = defaults(Unit.VECTOR)
+    for stream, base in BASES.items():
+        result[f"vector.{stream}.base"] = {"address": base}
+    for name, fields in changes.items():
+        key = "vector." + name.replace("__", ".")
+        result[key] = result[key] | fields
+    return result
+
+
+def put(words, base, value):
+    value = np.ascontiguousarray(value, np.float32)
+    words[base:base + value.size // 2] = value.reshape(-1).view(np.uint64)
+
+
+def get(words, base, groups):
+    return words[base:base + 4 * groups].view(np.float32).reshape(groups, 8)
+
+
+def test_momentum_step():
+    generator = seeds.generator("momentum")
+    words = np.zeros(CONFIG.words, np.uint64)
+    g, m, w = (generator.standard_normal((6, 8)).astype(np.float32) for _ in range(3))
+    for base, value in ((X, g), (Y, m), (Z, w)):
+        put(words, base, value)
+    quad = {"n0": 4}
+    result = registers(
+        counts={"n0": 6}, inputs={"x": BINARY32, "y": BINARY32, "z": BINARY32},
+        k0={"value": float_bits(0.9)}, k1={"value": float_bits(-0.1)},
+        op={"a": Operand.Y, "b": Operand.K0, "c": Operand.X,
+            "d": Operand.T, "e": Operand.K1, "f": Operand.Z},
+        x__n01=quad, y__n01=quad, z__n01=quad, o0__n01=quad, o1__n01=quad, o2__n01={"n0": 1},
+        o0__base={"address": Y}, o1__base={"address": Z},
+        o0__mode={"enable": 1, "format": BINARY32},
+        o1__mode={"enable": 1, "format": BINARY32, "source": 1},
+        o2__mode={"enable": 1, "format": 0, "source": 1, "scale": 2})
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    m = m * np.float32(0.9) + g
+    w = m * np.float32(-0.1) + w
+    assert np.array_equal(get(words, Y, 6), m)
+    assert np.array_equal(get(words, Z, 6), w)
+    codes = words[OUT2:OUT2 + 6].view(np.uint8).reshape(6, 8)
+    assert np.array_equal(codes, floats.encode(E4M3, w * 4)[0])
+
+
+def test_sums_are_exact_and_need_no_order():
+    generator = seeds.generator("sums")
+    codes = generator.integers(0, E5M2.max_code + 1, (2, 3, 5, 8)).astype(np.uint8)
+    words = np.zeros(CONFIG.words, np.uint64)
+    words[:30] = codes.reshape(-1).view(np.uint64)
+    result = registers(
+        counts={"n0": 5, "n1": 3, "n2": 2}, inputs={"x": 1},
+        x__n01={"n0": 1, "n1": 5}, x__n23={"n2": 15}, o2__n23={"n2": 4},
+        op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO, "reduce": 1, "quantum": -16})
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    exact = floats.values(E5M2)[codes].astype(np.float64).sum(axis=(1, 2))
+    assert np.array_equal(get(words, OUT2, 2), exact.astype(np.float32))
+
+
+def test_sums_are_limited_and_keep_nan():
+    words = np.zeros(CONFIG.words, np.uint64)
+    value = np.array([[1e30, -1e30, np.nan, 1.5, 2.5, -0.0, 1, 0]], np.float32)
+    put(words, X, np.concatenate([value, np.zeros((1, 8), np.float32)]))
+    result = registers(counts={"n0": 2}, inputs={"x": BINARY32}, x__n01={"n0": 4},
+                       op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO, "reduce": 1})
+    vector.execute(CONFIG, result, words)
+    sums = get(words, OUT2, 1)[0]
+    assert np.isnan(sums[2])
+    assert np.delete(sums, 2).tolist() == [2.0**40, -(2.0**40), 2, 2, 0, 1, 0]
+
+
+@pytest.mark.parametrize("activation", Activation)
+def test_activations(activation):
+    words = np.zeros(CONFIG.words, np.uint64)
+    u = np.array([-1, -0.0, 0, 2, np.nan, np.inf, -np.inf, 3], np.float32)
+    z = np.array([1, 1, 1, 0, 1, -0.0, 0, np.nan], np.float32)
+    put(words, X, u)
+    put(words, Z, z)
+    result = registers(inputs={"x": BINARY32, "z": BINARY32},
+                       op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO,
+                           "d": Operand.T, "e": Operand.ONE, "f": Operand.ZERO,
+                           "activation": activation},
+                       o0__mode={"enable": 1, "format": BINARY32, "source": 1})
+    vector.execute(CONFIG, result, words)
+    nan, inf = np.nan, np.inf
+    expected = {Activation.NONE: [-1, 0, 0, 2, nan, inf, -inf, 3],
+                Activation.RELU: [0, 0, 0, 2, nan, inf, 0, 3],
+                Activation.MASK: [-1, 0, 0, 0, nan, 0, 0, 3]}[activation]
+    ours = get(words, OUT0, 1)[0]
+    assert np.array_equal(ours, np.array(expected, np.float32), equal_nan=True)
+    assert not np.signbit(ours[[1, 2]]).any()
+
+
+@pytest.mark.parametrize("case", range(20))
+def test_random_multiply_adds(case):
+    """Any operands, formats and signs; plain numpy expression by expression."""
+    generator = seeds.generator(f"vector {case}")
+    groups = 3
+    words = generator.integers(0, 1 << 63, CONFIG.words, dtype=np.uint64)
+    inputs = {i: int(generator.integers(3)) for i in "xyz"}
+    op = {o: int(generator.integers(8 if o in "abc" else 9)) for o in "abcdef"}
+    op |= {"negate_c": int(generator.integers(2)), "negate_f": int(generator.integers(2))}
+    constants = generator.standard_normal(3).astype(np.float32)
+    result = registers(
+        counts={"n0": groups}, op=op, inputs=inputs,
+        **{f"{i}__n01": {"n0": 4 if f == BINARY32 else 1} for i, f in inputs.items()},
+        **{f"k{n}": {"value": int(k.view(np.uint32))} for n, k in enumerate(constants)},
+        o0__mode={"enable": 1, "format": BINARY32}, o0__n01={"n0": 4},
+        o1__mode={"enable": 1, "format": BINARY32, "source": 1}, o1__n01={"n0": 4})
+    values = {Operand.ZERO: np.float32(0), Operand.ONE: np.float32(1)}
+    values |= dict(zip((Operand.K0, Operand.K1, Operand.K2), constants, strict=True))
+    for name, code in inputs.items():
+        base = BASES[name]
+        values[Operand[name.upper()]] = get(words, base, groups).copy() if code == BINARY32 else \
+            floats.values((E4M3, E5M2)[code])[words[base:base + groups].view(np.uint8)].reshape(
+                groups, 8)
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    with np.errstate(all="ignore"):
+        t = values[op["a"]] * values[op["b"]] + (-1) ** op["negate_c"] * values[op["c"]]
+        values[Operand.T] = t
+        u = values[op["d"]] * values[op["e"]] + (-1) ** op["negate_f"] * values[op["f"]]
+    for base, value in ((OUT0, t), (OUT1, u)):
+        value = np.broadcast_to(value, (groups, 8))
+        ours = get(words, base, groups)
+        assert np.array_equal(ours, value.astype(np.float32), equal_nan=True)
+        assert np.all(ours.view(np.uint32)[np.isnan(ours)] == 0x7FC00000)
+
+
+@pytest.mark.parametrize(("changes", "cause"), [
+    ({"counts": {"n3": 0}}, Trap.SHAPE),
+    ({"op": {"a": Operand.T}}, Trap.SHAPE),
+    ({"op": {"f": 9}}, Trap.SHAPE),
+    ({"op": {"activation": 3}}, Trap.SHAPE),
+    ({"op": {"reduce": 1, "quantum": 64}}, Trap.SHAPE),
+    ({"op": {"a": Operand.X}, "inputs": {"x": 3}}, Trap.SHAPE),
+    ({"o0__mode": {"enable": 1, "format": 3}}, Trap.SHAPE),
+    ({"op": {"a": Operand.X}, "x__base": {"address": 16384}}, Trap.ADDRESS),
+    ({"o1__mode": {"enable": 1, "format": 2}, "o1__base": {"address": 16381}}, Trap.ADDRESS),
+])
+def test_traps(changes, cause):
+    words = np.zeros(CONFIG.words, np.uint64)
+    assert vector.execute(CONFIG, registers(**changes), words).trap is cause
+    assert vector.execute(CONFIG, registers(), words).trap is Trap.NONE
+
+
+def test_unused_inputs_are_not_read():
+    words = np.zeros(CONFIG.words, np.uint64)
+    beyond = {"address": 99999}
+    result = registers(x__base=beyond, inputs={"x": 3}, o2__base=beyond)
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
