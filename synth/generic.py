@@ -9,13 +9,13 @@ import re
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hdl.emit import emit, verilog_files
 from isa.config import LANES, TREES, Config
 from synth import yosys
 from synth.units import UNITS
 
-BUILD = Path(__file__).resolve().parents[1] / "build" / "synth"
 GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX"
 _MEMORIES = "t:winnow_*"
 _FLIP_FLOP = re.compile(r"\$_(S|A|AL)?DFFS?R?(CE|E)?_|\$_DLATCH")
@@ -57,24 +57,25 @@ def run(unit: str, config: Config) -> dict:
 def measure(component, name: str, *, flat: bool = True) -> dict:
     """The figures of `run` but `cells_per_mac`, of any component."""
     begin = time.monotonic()
-    directory = BUILD / name
-    directory.mkdir(parents=True, exist_ok=True)
-    source = directory / f"{name}.v"
-    source.write_text(emit(component, name))
-    yosys.run([
-        *(f"read_verilog -lib {path}" for path in verilog_files()),
-        f"read_verilog {source.name}",
-        f"hierarchy -check -top {name}",
-        f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
-        f"abc -g {GATES}",
-        "flatten",
-        "opt_clean",
-        "delete t:$scopeinfo",
-        "tee -q -o stat.json stat -json",
-        f"tee -q -o depth.txt ltp -noff * {_MEMORIES} %d",
-        f"dump -o memories.il {_MEMORIES}",
-    ], directory)
-    cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]
+    with TemporaryDirectory(prefix="winnow-synth-") as place:
+        directory = Path(place)
+        (directory / "unit.v").write_text(emit(component, name))
+        yosys.run([
+            *(f"read_verilog -lib {path}" for path in verilog_files()),
+            "read_verilog unit.v",
+            f"hierarchy -check -top {name}",
+            f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
+            f"abc -g {GATES}",
+            "flatten",
+            "opt_clean",
+            "delete t:$scopeinfo",
+            "tee -q -o stat.json stat -json",
+            f"tee -q -o depth.txt ltp -noff * {_MEMORIES} %d",
+            f"dump -o memories.il {_MEMORIES}",
+        ], directory)
+        stat, depth, memories = ((directory / file).read_text()
+                                 for file in ("stat.json", "depth.txt", "memories.il"))
+    cells = json.loads(stat)["design"]["num_cells_by_type"]
     cells = {kind: count for kind, count in cells.items() if not kind.startswith("winnow_")}
     flip_flops = sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
     total = sum(cells.values())
@@ -82,8 +83,8 @@ def measure(component, name: str, *, flat: bool = True) -> dict:
         "cells": total,
         "combinational_cells": total - flip_flops,
         "flip_flops": flip_flops,
-        "memory_bits": _memory_bits((directory / "memories.il").read_text()),
-        "depth": _depth((directory / "depth.txt").read_text()),
+        "memory_bits": _memory_bits(memories),
+        "depth": _depth(depth),
         "cells_by_type": dict(sorted(cells.items())),
         "flow": "flat" if flat else "hierarchical",
         "seconds": round(time.monotonic() - begin, 1),

@@ -11,7 +11,7 @@ class SynthesisError(RuntimeError):
 
 
 def run(commands: list[str], directory: Path) -> None:
-    """Runs `commands` in `directory`; the log is run.log there, progress goes to stderr."""
+    """Runs `commands` in `directory`; progress goes to stderr."""
     if find_spec("pyosys") is None:
         raise SynthesisError("Yosys is missing: `make setup` installs it (Python package pyosys)")
     script, log = directory / "run.ys", directory / "run.log"
@@ -21,4 +21,4 @@ def run(commands: list[str], directory: Path) -> None:
                               cwd=directory, stdout=out)
     if done.returncode:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise SynthesisError(f"Yosys failed, log {log}:\n{end}")
+        raise SynthesisError(f"Yosys failed:\n{end}")

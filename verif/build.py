@@ -133,6 +133,8 @@ def make(directory: Path, makefile: str, flags: dict[str, str]) -> None:
     old = [argument for file in kept for argument in ("-o", file.name)]
     execute(["make", "-j2", "-f", makefile, *old,
              *(f"{name}={value}" for name, value in flags.items())], directory)
+    for file in directory.glob("*.gch"):  # precompiled headers, 140 MB
+        file.unlink()
     for file in directory.glob("verilated*.o"):
         if not (store / file.name).exists():
             draft = store / f"{file.name}.{os.getpid()}"
