@@ -1,18 +1,23 @@
-"""The tensor unit: front end and datapath."""
+"""The tensor unit: front end, checks, feed, cores, drain."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.control.front_end import FrontEnd
 from hdl.interfaces import ReadPort, UnitCommand, WritePort
+from hdl.tensor.checks import Checks
+from hdl.tensor.core import Core
+from hdl.tensor.drain import Drain
 from hdl.tensor.events import TensorEvents
-from isa.config import Config
+from hdl.tensor.feed import Feed
+from isa.config import LANES, TREES, Config
+from isa.memmap import Trap
 from isa.registers import Unit
 
 
 class TensorUnit(wiring.Component):
-    """Runs tensor operations.
+    """Runs tensor operations (docs/architecture.md).
 
     Parameters
     ----------
@@ -26,6 +31,12 @@ class TensorUnit(wiring.Component):
     aux : ReadPort, for aux and bias
     output : WritePort
     events : TensorEvents, to the performance counters
+
+    Timing
+    ------
+    The first word enters the cores 10 cycles after `operation.start`. Done comes with the last
+    write, or, if later, with the end of the checks. After a trap or a stop it comes two cycles
+    later; requests that were not taken by then are withdrawn.
     """
 
     def __init__(self, *, config: Config):
@@ -42,9 +53,98 @@ class TensorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.front = front = FrontEnd(unit=Unit.TENSOR)
+        m.submodules.checks = checks = Checks(config=self.config)
+        m.submodules.feed = feed = Feed(config=self.config)
+        m.submodules.drain = drain = Drain(config=self.config)
         connect(m, flipped(self.command), front.command)
-        m.d.sync += front.operation.done.eq(front.operation.start)
-        m.d.comb += [self.events.busy.eq(front.command.busy),
-                     self.events.pc.eq(front.command.pc),
-                     self.events.tag.eq(front.operation.tag)]
+        connect(m, feed.stream, flipped(self.stream))
+        for core, port in enumerate(feed.stationary):
+            connect(m, port, flipped(self.stationary[core]))
+        connect(m, drain.aux, flipped(self.aux))
+        connect(m, drain.output, flipped(self.output))
+
+        clear = Signal()
+        self._control(m, front.operation, checks, feed, drain, clear)
+        for part in (checks, feed, drain):
+            m.d.comb += [part.start.eq(front.operation.start), part.clear.eq(clear),
+                         part.registers.eq(front.operation.registers)]
+        m.d.comb += [
+            drain.positions_last.eq(feed.positions_last),
+            feed.drained.eq(drain.drained),
+        ]
+        self._cores(m, front.operation.registers, feed, drain, clear)
+        self._events(m, front, feed, drain)
         return m
+
+    def _control(self, m, operation, checks, feed, drain, clear):
+        written = Signal()  # the last word is, and the checks are not done
+        bad_address = Signal()
+        running = Signal()
+        end = Signal()
+        trapped = Signal()
+        cause = Signal.like(operation.cause)
+        ending = Signal()  # everything is cleared in this cycle
+
+        m.d.comb += [
+            end.eq(running & checks.done & (drain.done | written)),
+            bad_address.eq(checks.done & (feed.trap | drain.trap)),
+            operation.done.eq(end | ending),
+            operation.trap.eq(ending & trapped),
+            operation.cause.eq(cause),
+            clear.eq(operation.start | ending),
+        ]
+        m.d.sync += [
+            written.eq((written | drain.done) & ~clear),
+            ending.eq(running & ~end & ~ending
+                      & (operation.stop | checks.trap | bad_address)),
+            trapped.eq(~operation.stop & (checks.trap | bad_address)),
+        ]
+        with m.If(checks.trap):
+            m.d.sync += cause.eq(checks.cause)
+        with m.Else():
+            m.d.sync += cause.eq(Trap.ADDRESS)
+        with m.If(operation.start):
+            m.d.sync += running.eq(1)
+        with m.Elif(operation.done):
+            m.d.sync += running.eq(0)
+
+    def _cores(self, m, registers, feed, drain, clear):
+        for i in range(self.config.cores):
+            m.submodules[f"core_{i}"] = core = Core(config=self.config)
+            m.d.comb += [
+                core.valid.eq(feed.valid & (i < registers.positions.cores)),
+                core.word.eq(feed.word),
+                core.position.eq(feed.position),
+                core.bank.eq(feed.bank),
+                core.first.eq(feed.first),
+                core.s_format.eq(registers.mode.stationary),
+                core.m_format.eq(registers.mode.stream),
+                core.read_bank.eq(drain.read_bank),
+                core.read_position.eq(drain.read_position),
+                drain.poison[i].eq(core.poison),
+                *(drain.sum[i][tree].eq(core.sums[tree]) for tree in range(TREES)),
+                *(core.tile[tree][lane].eq(feed.tile[i][tree][lane])
+                  for tree in range(TREES) for lane in range(LANES)),
+            ]
+        # a sum can be read when its last word was added, `tree_stages` cycles after it came
+        complete = feed.valid & feed.final
+        for stage in range(1, self.config.tree_stages + 1):
+            following = Signal(name=f"complete_{stage}")
+            m.d.sync += following.eq(complete & ~clear)
+            complete = following
+        m.d.comb += drain.complete.eq(complete)
+
+    def _events(self, m, front, feed, drain):
+        events, busy = self.events, front.command.busy
+        m.d.comb += [
+            events.busy.eq(busy),
+            events.tag.eq(front.operation.tag),
+            events.pc.eq(front.command.pc),
+            events.stream_word.eq(feed.valid),
+            events.cores.eq(front.operation.registers.positions.cores),
+            events.wait_stream.eq(feed.wait_stream & busy),
+            events.wait_stationary.eq(feed.wait_stationary & busy),
+            events.wait_drain.eq(feed.wait_drain & busy),
+            events.saturations.eq(drain.saturations),
+            events.nan.eq(drain.nan),
+        ]

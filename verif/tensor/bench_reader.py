@@ -1,0 +1,111 @@
+"""The word reader against a list of words."""
+
+import cocotb
+from cocotb.triggers import with_timeout
+
+from hdl.streams.reader import WordReader
+from isa.config import Config
+from isa.registers import ADDRESS_BITS
+from verif import bench, seeds, streams
+from verif.tensor.memory import Memory, zeros
+
+GIVEN = bench.parameters()
+CONFIG = Config(**GIVEN["config"])
+LOOPS = GIVEN["loops"]
+MEMBERS = WordReader(config=CONFIG, loops=LOOPS).signature.members
+ITEM, WORD = (streams.shape_of(MEMBERS[name].signature) for name in ("items", "words"))
+DRAW = seeds.stdlib("reader")
+
+
+async def begin(dut):
+    dut.clear.value = 0
+    words = [DRAW.getrandbits(64) & DRAW.getrandbits(64) & DRAW.getrandbits(64)
+             for _ in range(CONFIG.words)]
+    await streams.start(dut)
+    memory = Memory(dut, CONFIG, words, reads=["port"])
+    return memory, streams.Source(dut, "items", ITEM), streams.Sink(dut, "words", WORD)
+
+
+def draw_items(count):
+    items = []
+    for _ in range(count):
+        inside = int(DRAW.random() < 0.8)
+        address = DRAW.randrange(CONFIG.words) if inside else DRAW.getrandbits(ADDRESS_BITS)
+        items.append({"address": address, "inside": inside, "last": DRAW.getrandbits(LOOPS)})
+    return items
+
+
+def expected(items, words):
+    given = []
+    for item in items:
+        data = words[item["address"]] if item["inside"] else 0
+        given.append({"data": data, "zeros": zeros(data), "last": item["last"]})
+    return given
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def random_items(dut):
+    memory, source, sink = await begin(dut)
+    taken = 0
+    for _ in range(20):
+        memory.stall, source.stall, sink.stall = (DRAW.choice([0, 0.3, 0.8]) for _ in range(3))
+        items = draw_items(40)
+        source.put(items)
+        assert await sink.receive(len(items)) == expected(items, memory.words)
+        taken += sum(item["inside"] for item in items)
+        assert memory.taken == taken, "a bank was read for what is outside"
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def full_rate(dut):
+    _, source, sink = await begin(dut)
+    items = draw_items(100)
+    await streams.cycles(dut, 2)
+    source.put(items)
+    await with_timeout(sink.receive(100), (100 + 4) * streams.PERIOD_NS, "ns")
+    # after a pause of the reader of words, too
+    sink.stall = 1.0
+    source.put(items)
+    await streams.cycles(dut, 10)
+    sink.stall = 0.0
+    await with_timeout(sink.receive(100), (100 + 2) * streams.PERIOD_NS, "ns")
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def traps(dut):
+    dut.clear.value = 0
+    dut.items__valid.value = 0
+    await streams.start(dut)
+    memory = Memory(dut, CONFIG, [0] * CONFIG.words, reads=["port"])
+    sink = streams.Sink(dut, "words", WORD)
+    for address in (CONFIG.words, CONFIG.words + 5, (1 << ADDRESS_BITS) - 1):
+        dut.items__payload.value = streams.pack(ITEM, {"address": address, "inside": 1})
+        dut.items__valid.value = 1
+        await streams.cycles(dut, 5)
+        assert dut.trap.value == 1
+        assert dut.items__ready.value == 0
+        dut.items__payload.value = streams.pack(ITEM, {"address": address, "inside": 0})
+        await streams.cycles(dut, 2)
+        assert dut.trap.value == 0, "outside the window nothing is checked"
+        dut.items__valid.value = 0
+        await streams.cycles(dut, 2)
+    assert memory.taken == 0
+    assert not any(word["data"] for word in sink.items)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def clears(dut):
+    memory, source, sink = await begin(dut)
+    for _ in range(10):
+        sink.stall, memory.stall = 1.0, DRAW.choice([0, 0.5])
+        source.put(draw_items(1 + DRAW.randrange(2)))
+        await streams.cycles(dut, DRAW.randrange(1, 6))
+        await source.drain()
+        dut.clear.value = 1
+        await streams.cycles(dut)
+        dut.clear.value = 0
+        sink.items = []
+        sink.stall = 0.0
+        items = draw_items(5)
+        source.put(items)
+        assert await sink.receive(5) == expected(items, memory.words)

@@ -1,0 +1,36 @@
+import pytest
+
+from hdl.streams.reader import WordReader
+from hdl.streams.walker import Walker
+from hdl.tensor.turn import Turn
+from isa.config import Config
+from verif import bench
+
+
+@pytest.mark.parametrize("loops, bounded", [
+    (["a"], False),
+    (["a", "b"], True),
+    (["p0", "p1", "p2", "r0", "r1", "r2", "r3", "b0", "b1", "b2", "b3"], True),
+])
+def test_walker(loops, bounded):
+    bench.run(Walker(loops=loops, bounded=bounded), "verif.tensor.bench_walker",
+              parameters={"loops": loops, "bounded": bounded})
+
+
+@pytest.mark.parametrize("changes, loops", [({}, 3), ({"scratchpad_kib": 1}, 1)])
+def test_reader(changes, loops):
+    bench.run(WordReader(config=Config(**changes), loops=loops), "verif.tensor.bench_reader",
+              parameters={"config": changes, "loops": loops})
+
+
+@pytest.mark.parametrize("element_bits, last_bits", [(8, 2), (9, 1)])
+def test_turn(element_bits, last_bits):
+    bench.run(Turn(element_bits=element_bits, last_bits=last_bits), "verif.tensor.bench_turn",
+              parameters={"element_bits": element_bits, "last_bits": last_bits})
+
+
+def test_constructor_errors():
+    with pytest.raises(ValueError, match="loops is empty"):
+        Walker(loops=())
+    with pytest.raises(ValueError, match="element_bits = 0, last_bits = 1: must be at least 1"):
+        Turn(element_bits=0, last_bits=1)
