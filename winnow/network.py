@@ -73,6 +73,7 @@ class Layer:
     padding: int
     relu: bool
     taps_as_channels: int = 0  # the kernel that the host unrolled, 0 where it did not
+    is_linear: bool = False
     source: Shape | None = None  # the map as the network describes it, before such a view
 
     @property
@@ -86,10 +87,6 @@ class Layer:
         taps = self.taps_as_channels or self.kernel
         return self.output.channels * self.output.pixels * self.source.channels * (
             self.source.pixels if self.is_linear else taps**2)
-
-    @property
-    def is_linear(self) -> bool:
-        return self.output.pixels == 1 and self.source.pixels > 1 and self.kernel == 1
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,8 @@ def _require(holds: bool, layer: Conv | Linear, what: str) -> None:
 def _linear(layer: Linear, shape: Shape, first: bool) -> Layer:
     _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
     flat = Shape(shape.words * LANES)
-    return Layer(layer.name, flat, Shape(layer.channels), 1, 1, 0, layer.relu, source=shape)
+    return Layer(layer.name, flat, Shape(layer.channels), 1, 1, 0, layer.relu,
+                 is_linear=True, source=shape)
 
 
 def _conv(layer: Conv, shape: Shape, first: bool) -> Layer:
@@ -143,7 +141,8 @@ def _conv(layer: Conv, shape: Shape, first: bool) -> Layer:
     output = Shape(layer.channels, height, width)
     if first and shape.channels < LANES and layer.kernel > 1:
         taps = Shape(shape.channels * layer.kernel**2, height, width)
-        return Layer(layer.name, taps, output, 1, 1, 0, layer.relu, layer.kernel, shape)
+        return Layer(layer.name, taps, output, 1, 1, 0, layer.relu, layer.kernel,
+                     source=shape)
     return Layer(layer.name, shape, output, layer.kernel, layer.stride, layer.padding,
                  layer.relu, source=shape)
 

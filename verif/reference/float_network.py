@@ -5,6 +5,7 @@ Maps are (image, channel, row, column). Nothing of the machine's layouts or form
 
 import numpy as np
 
+from verif.reference import convolution
 from winnow.network import Conv, Network
 
 
@@ -51,41 +52,19 @@ class FloatNetwork:
                 m += g
                 p -= self.dtype(rate) * m
 
-    @staticmethod
-    def _geometry(layer):
-        return (layer.kernel, layer.stride, layer.padding) if isinstance(layer, Conv) else None
-
-    def _columns(self, layer, x, weights):
-        """Windows of x, (image, row, column, channel x kernel x kernel)."""
-        if not isinstance(layer, Conv):
-            return x.reshape(len(x), 1, 1, -1)
-        kernel, stride, pad = self._geometry(layer)
-        padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
-        windows = windows[:, :, ::stride, ::stride].transpose(0, 2, 3, 1, 4, 5)
-        return windows.reshape(*windows.shape[:3], -1)
-
     def _linear(self, layer, x, weights):
-        columns = self._columns(layer, x, weights)
-        return (columns @ weights.reshape(len(weights), -1).T).transpose(0, 3, 1, 2)
+        if isinstance(layer, Conv):
+            return convolution.forward(x, weights, layer.stride, layer.padding)
+        return np.einsum("ncyx,ocyx->no", x, weights)[:, :, np.newaxis, np.newaxis]
 
     def _linear_backward(self, layer, x, weights, error):
-        columns = self._columns(layer, x, weights)
-        error = error.transpose(0, 2, 3, 1)
-        dw = error.reshape(-1, error.shape[-1]).T @ columns.reshape(-1, columns.shape[-1])
-        spread = error @ weights.reshape(len(weights), -1)
-        if not isinstance(layer, Conv):
-            return dw.reshape(weights.shape), spread.reshape(x.shape)
-        kernel, stride, pad = self._geometry(layer)
-        spread = spread.reshape(*spread.shape[:3], x.shape[1], kernel, kernel)
-        below = np.zeros((*x.shape[:2], x.shape[2] + 2 * pad, x.shape[3] + 2 * pad), self.dtype)
-        rows, columns = error.shape[1:3]
-        for ky in range(kernel):
-            for kx in range(kernel):
-                below[:, :, ky:ky + stride * rows:stride, kx:kx + stride * columns:stride] += \
-                    spread[..., ky, kx].transpose(0, 3, 1, 2)
-        return dw.reshape(weights.shape), \
-            below[:, :, pad:pad + x.shape[2], pad:pad + x.shape[3]]
+        """Gradients of weights and input."""
+        if isinstance(layer, Conv):
+            geometry = layer.stride, layer.padding
+            return (convolution.weight_gradient(x, error, layer.kernel, *geometry),
+                    convolution.input_gradient(error, weights, x.shape[2:], *geometry))
+        error = error[:, :, 0, 0]
+        return (np.einsum("no,ncyx->ocyx", error, x), np.einsum("no,ocyx->ncyx", error, weights))
 
 
 def plain_weights(network: Network, machine_weights: list[np.ndarray]) -> list[np.ndarray]:

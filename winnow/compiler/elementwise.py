@@ -66,8 +66,8 @@ def momentum_step(elements: int, gradient: Buffer, moment: Buffer, master: Buffe
     if weights:
         registers["vector.o2.mode"] = {"enable": 1, "format": E4M3, "source": 1}
         writes.append(weights)
-    return Operation(f"update of {master.name}", Unit.VECTOR, registers, [gradient, moment, master], writes,
-                     scalars={"vector.k1": rate_register})
+    return Operation(f"update of {master.name}", Unit.VECTOR, registers,
+                     [gradient, moment, master], writes, scalars={"vector.k1": rate_register})
 
 
 def fill(buffer: Buffer, external: int, scalar: int | None = None) -> Operation:

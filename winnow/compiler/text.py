@@ -39,7 +39,7 @@ class ProgramText:
         if held is None:
             self.line(f"clear {unit.name.lower()}")
             held = {}
-        wanted = {name: _resolve(values) for name, values in operation.registers.items()}
+        wanted = resolve(operation)
         for name in operation.scalars:
             wanted.setdefault(name, {})
         for name in held.keys() - wanted.keys():
@@ -73,5 +73,8 @@ class _LoopText:
         self.text.forget()
 
 
-def _resolve(values: dict[str, "int | At"]) -> dict[str, int]:
-    return {k: v.address if isinstance(v, At) else int(v) for k, v in values.items()}
+def resolve(operation: Operation) -> dict[str, dict[str, int]]:
+    """The registers of a placed operation, with addresses in the place of buffers."""
+    return {name: {field: v.address if isinstance(v, At) else int(v)
+                   for field, v in values.items()}
+            for name, values in operation.registers.items()}
