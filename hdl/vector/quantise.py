@@ -14,27 +14,29 @@ _SHIFT_BITS = 6
 
 
 class Quantise(wiring.Component):
-    """integer = value / 2^quantum, rounded to nearest even and limited to +-2^40.
+    """floor + up = value / 2^quantum, rounded to nearest even and limited to +-2^40.
 
     Members
     -------
     en : advances every register
     value : binary32 bits
     quantum : signed, -64 to 63
-    integer : signed
+    floor, up
+        Signed, and one bit: the integer is their sum. It is left to the adder of what follows.
     nan : the value is NaN, and the integer does not matter
 
     Latency
     -------
-    2 cycles with `en`: shift, round.
+    1 cycle with `en`.
     """
 
-    LATENCY = 2
+    LATENCY = 1
 
     en: In(1)
     value: In(FLOAT_BITS)
     quantum: In(signed(8))
-    integer: Out(signed(INTEGER_BITS))
+    floor: Out(signed(INTEGER_BITS))
+    up: Out(1)
     nan: Out(1)
 
     def elaborate(self, platform):
@@ -64,18 +66,14 @@ class Quantise(wiring.Component):
                 s1_nan.eq(value.nan),
             ]
 
-        up = Signal()
+        # -(magnitude + up) is ~magnitude + 1 - up.
+        away = Signal()
         magnitude = Signal(LIMIT_EXPONENT + 1)
         m.d.comb += [
-            up.eq(s1_shifted[1] & (s1_shifted[0] | s1_shifted[2])),
-            magnitude.eq(Mux(s1_over, 1 << LIMIT_EXPONENT, s1_shifted[2:] + up)),
+            away.eq(s1_shifted[1] & (s1_shifted[0] | s1_shifted[2]) & ~s1_over),
+            magnitude.eq(Mux(s1_over, 1 << LIMIT_EXPONENT, s1_shifted[2:])),
+            self.floor.eq(magnitude ^ s1_sign.replicate(INTEGER_BITS)),
+            self.up.eq(away ^ s1_sign),
+            self.nan.eq(s1_nan),
         ]
-        s2_integer = Signal(signed(INTEGER_BITS), reset_less=True)
-        s2_nan = Signal(reset_less=True)
-        with m.If(self.en):
-            m.d.sync += [
-                s2_integer.eq((magnitude ^ s1_sign.replicate(INTEGER_BITS)) + s1_sign),
-                s2_nan.eq(s1_nan),
-            ]
-        m.d.comb += [self.integer.eq(s2_integer), self.nan.eq(s2_nan)]
         return m

@@ -4,10 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.vector.delay import delayed
+from hdl.vector.accumulate import LaneSum
 from hdl.vector.layouts import FLOAT_BITS
-from hdl.vector.quantise import Quantise
-from hdl.vector.sums import SUM, SumWords
+from hdl.vector.sums import SumWords
 from isa.config import LANES, WORD_BITS
 
 
@@ -47,38 +46,36 @@ class Reduction(wiring.Component):
         m.submodules.convert = convert = SumWords()
         wiring.connect(m, convert.words, wiring.flipped(self.words))
         en = Signal()
-        free = Signal()  # the last stage holds no whole sums that have nowhere to go
-        held = Signal(Quantise.LATENCY)  # bit i: stage i holds a group
-        last = delayed(m, "last", self.nest_last, Quantise.LATENCY, en)
-        add = Signal()
+        free = Signal()  # whole sums in the last stage have somewhere to go
+        held = Signal(2)  # bit i: stage i + 1 holds a group
+        last = Signal(2)
         m.d.comb += [
-            free.eq(~(held[-1] & last) | convert.ready),
+            free.eq(~(held[1] & last[1]) | convert.ready),
             en.eq(free & (self.offer | held.any())),
             self.took.eq(self.offer & free),
-            add.eq(held[-1] & free),
             convert.clear.eq(self.clear),
             convert.quantum.eq(self.quantum),
-            convert.valid.eq(held[-1] & last),
+            convert.valid.eq(held[1] & last[1]),
         ]
         with m.If(en):
-            m.d.sync += held.eq(Cat(self.offer, held[:-1]))
+            m.d.sync += [
+                held.eq(Cat(self.offer, held[0])),
+                last.eq(Cat(self.nest_last, last[0])),
+            ]
         with m.If(self.clear):
             m.d.sync += held.eq(0)
 
         for i in range(LANES):
-            m.submodules[f"quantise_{i}"] = quantise = Quantise()
-            total = Signal(SUM, name=f"total_{i}")
-            following = Signal(SUM, name=f"following_{i}")
+            m.submodules[f"lane_{i}"] = lane = LaneSum()
             m.d.comb += [
-                quantise.en.eq(en),
-                quantise.quantum.eq(self.quantum),
-                quantise.value.eq(Mux(self.source, self.u[i], self.t[i])),
-                following.value.eq(total.value + quantise.integer),
-                following.nan.eq(total.nan | quantise.nan),
-                convert.sums[i].eq(following),
+                lane.clear.eq(self.clear),
+                lane.en.eq(en),
+                lane.quantum.eq(self.quantum),
+                lane.s0_value.eq(Mux(self.source, self.u[i], self.t[i])),
+                lane.s1_add.eq(held[0]),
+                lane.s1_last.eq(last[0]),
+                lane.s2_add.eq(held[1]),
+                lane.s2_last.eq(last[1]),
+                convert.sums[i].eq(lane.s2_sum),
             ]
-            with m.If(self.clear | add & last):
-                m.d.sync += total.eq(0)
-            with m.Elif(add):
-                m.d.sync += total.eq(following)
         return m

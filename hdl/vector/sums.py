@@ -1,15 +1,13 @@
 """The sums of a nest on their way to memory."""
 
 from amaranth.hdl import Cat, Module, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.arith.fixed_to_float import FixedToFloat
+from hdl.vector.accumulate import SUM, SUM_BITS
 from hdl.vector.layouts import GROUP_WORDS, WORD_FLOATS
 from isa.config import LANES, WORD_BITS
-
-SUM_BITS = 64
-SUM = data.StructLayout({"value": signed(SUM_BITS), "nan": 1})
 
 
 class SumWords(wiring.Component):

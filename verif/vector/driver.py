@@ -1,5 +1,6 @@
 """Runs operations on `StalledVector` and holds the scratchpad against the model."""
 
+import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
@@ -45,6 +46,8 @@ class Driver:
         self.random = seeds.stdlib("vector driver")
         self.held = None  # what the unit's next registers hold
         self.pc = 0
+        self.post = 0
+        self.given = []  # tokens since the present operation began
 
     async def start(self):
         dut = self.dut
@@ -56,6 +59,7 @@ class Driver:
         dut.seeding.value = 1
         await streams.start(dut)
         dut.seeding.value = 0
+        cocotb.start_soon(self._watch_tokens())
 
     def stall(self, reads: float, writes: float):
         """Probabilities of a stall in a cycle of a read and of a write port."""
@@ -98,12 +102,14 @@ class Driver:
                     "value": encode(register.fields, fields)}))
         self.held = {name: dict(fields) for name, fields in values.items()}
 
-    async def begin(self, values: dict, post: int = 0x5A5A):
+    async def begin(self, values: dict):
         """Sets the registers and gives the operation."""
         await self.set(values)
         self.pc = self.random.getrandbits(32)
+        self.post = self.random.randrange(1, 1 << 16)
+        self.given.clear()
         await self._send("run", streams.pack(
-            RUN_LAYOUT, {"pc": self.pc, "wait": 0, "post": post, "tag": 0}))
+            RUN_LAYOUT, {"pc": self.pc, "wait": 0, "post": self.post, "tag": 0}))
 
     async def end(self) -> tuple[Trap, int]:
         """Waits for the end of the operation: its trap, and the cycles from start to end."""
@@ -128,7 +134,7 @@ class Driver:
         Raises
         ------
         AssertionError
-            Trap or scratchpad differ. After a trap the scratchpad is loaded anew.
+            Trap, scratchpad or the tokens given differ. After a trap the scratchpad is loaded anew.
         """
         expected = vector.execute(self.config, values, self.words)
         await self.begin(values)
@@ -136,6 +142,8 @@ class Driver:
         what = ", ".join(f"{name[7:]} {fields}" for name, fields in values.items()
                          if fields != defaults(Unit.VECTOR)[name])
         assert trap == expected.trap, f"trap {trap!r}, the model has {expected.trap!r}: {what}"
+        assert not streams.read(self.dut.stray), f"a request after the end: {what}"
+        assert self.given == [self.post], f"tokens given: {self.given}: {what}"
         if trap != Trap.NONE:
             await self.load(self.words)
         elif compare:
@@ -149,6 +157,12 @@ class Driver:
             f"{wrong.size} words differ, the first at {wrong[:8]}: "
             f"{[hex(found[i]) for i in wrong[:8]]}, "
             f"the model has {[hex(self.words[i]) for i in wrong[:8]]}: {what}")
+
+    async def _watch_tokens(self):
+        while True:
+            await self.dut.command__give.value_change
+            if given := streams.read(self.dut.command__give):
+                self.given.append(given)
 
     async def _send(self, name: str, payload: int):
         dut = self.dut

@@ -1,6 +1,6 @@
 """The vector unit with a scratchpad, and stalls between them."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,7 @@ class StalledVector(wiring.Component):
     load, look : ports of the scratchpad for the bench, after those of the unit
     seed : what the random stalls start from, while reset
     read_rate, write_rate : in 256 cycles of a port, how many it is stalled
+    stray : the unit has asked for something while it was not busy
     """
 
     def __init__(self, *, config: Config):
@@ -37,6 +38,7 @@ class StalledVector(wiring.Component):
             "seeding": In(1),
             "read_rate": In(RATE_BITS),
             "write_rate": In(RATE_BITS),
+            "stray": Out(1),
         })
 
     def elaborate(self, platform):
@@ -49,6 +51,9 @@ class StalledVector(wiring.Component):
         wiring.connect(m, scratchpad.write_ports[-1], wiring.flipped(self.load))
         m.d.comb += [self.busy.eq(unit.busy), self.wait_read.eq(unit.wait_read),
                      self.wait_write.eq(unit.wait_write)]
+        asked = Cat(getattr(unit, name).request.valid for name in VECTOR_INPUTS + VECTOR_OUTPUTS)
+        with m.If(asked.any() & ~unit.busy):
+            m.d.sync += self.stray.eq(1)
         draw = self._draw(m)
         for i, name in enumerate(VECTOR_INPUTS):
             port, memory = getattr(unit, name), scratchpad.read_ports[i]

@@ -1,7 +1,9 @@
-"""The vector unit in a scratchpad, against the model."""
+"""The vector unit in a scratchpad, and its lane sums alone, against the model."""
 
 import pytest
 
+from hdl.vector.accumulate import LaneSum
+from hdl.vector.fork import Fork
 from isa.config import Config
 from verif import bench
 from verif.vector.fixtures import StalledVector
@@ -16,3 +18,13 @@ MODULE = "verif.vector.bench_vector"
 def test_vector(name, config, operations, groups):
     bench.run(StalledVector(config=Config(**config)), MODULE, name=f"vector_{name}",
               parameters={"config": config, "operations": operations, "groups": groups})
+
+
+def test_lane_sum():
+    bench.run(LaneSum(), "verif.vector.bench_lane_sum", parameters={"count": 20_000})
+
+
+@pytest.mark.parametrize("takers", [0, -1])
+def test_fork_needs_takers(takers):
+    with pytest.raises(ValueError, match=f"takers = {takers}: must be at least 1"):
+        Fork(takers=takers)
