@@ -1,16 +1,17 @@
 """The performance counters: one for each row of the table, and two for each tag."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.memory.regfile import RegisterFile
 from hdl.tensor.events import TensorEvents
 from isa.config import LANES, TREES
-from isa.memmap import COUNTERS
+from isa.memmap import COUNTER_INDEX, COUNTERS
 from isa.registers import TAGS
 
 COUNTER_BITS = 64
+MACS_SHIFT = (TREES * LANES).bit_length() - 1  # of a core and cycle
 PULSE_BITS = 6  # enough for the ports of the scratchpad
 
 # What each counter adds in a cycle. `macs` counts cores here, each of them 64 multiply-adds.
@@ -24,12 +25,15 @@ PULSES = data.StructLayout({
 class Counters(wiring.Component):
     """The counters of `isa.memmap.COUNTERS`.
 
+    Each has a small adder that counts every cycle; one after the other they are emptied into the
+    rows of a memory, which has the only wide adder. What is read is the sum of both.
+
     Members
     -------
     clear : all are zero
     enable : they count
     pulses : `PULSES`
-    index, value : the counter of that number, in the same cycle; zero if there is none
+    index, value : the counter of that number, in the same cycle; undefined if there is none
     """
 
     def __init__(self):
@@ -43,21 +47,41 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        with m.Switch(self.index):
-            for i, row in enumerate(COUNTERS):
-                count = Signal(COUNTER_BITS, name=row.name)
-                pulse = self.pulses[row.name]
-                if row.name == "macs":
-                    shift = (TREES * LANES).bit_length() - 1
-                    pulse = Cat(Const(0, shift), pulse)
-                with m.Case(i):
-                    m.d.comb += self.value.eq(count)
-                _count(m, count, self.clear, self.enable, pulse)
+        number = len(COUNTERS)
+        m.submodules.rows = rows = RegisterFile(width=COUNTER_BITS, depth=number, reads=2)
+        written = Signal(number)  # the rows are not reset; what was not written is zero
+        turn = Signal(range(number))  # whose small counter is emptied in this cycle
+        m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
+
+        small = []
+        for i, row in enumerate(COUNTERS):
+            pulse = self.pulses[row.name]
+            count = Signal(len(pulse) + number.bit_length(), name=row.name)
+            added = Mux(self.enable, pulse, 0)
+            m.d.sync += count.eq(Mux(self.clear, 0, Mux(turn == i, 0, count) + added))
+            small.append(count)
+
+        total = {}
+        for port, (name, place) in enumerate((("read", self.index), ("emptied", turn))):
+            chosen = Signal(max(len(count) for count in small), name=f"{name}_small")
+            total[name] = Signal(COUNTER_BITS, name=f"{name}_total")
+            with m.Switch(place):
+                for i, count in enumerate(small):
+                    with m.Case(i):
+                        m.d.comb += chosen.eq(count)
+            m.d.comb += [
+                rows.read_address[port].eq(place),
+                total[name].eq(Mux((written >> place)[0], rows.read_data[port], 0) + chosen),
+            ]
+        m.d.comb += [
+            rows.write_enable.eq(1),
+            rows.write_address.eq(turn),
+            rows.write_data.eq(total["emptied"]),
+            self.value.eq(Mux(self.index == COUNTER_INDEX["macs"], total["read"] << MACS_SHIFT,
+                              total["read"])),
+        ]
+        m.d.sync += written.eq(Mux(self.clear, 0, written | (1 << turn)))
         return m
-
-
-def _count(m, count, clear, enable, pulse):
-    m.d.sync += count.eq(Mux(clear, 0, Mux(enable, count + pulse, count)))
 
 
 class TagCounters(wiring.Component):

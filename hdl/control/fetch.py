@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi import ADDRESS_BITS, BURST_LAYOUT, DATA_BITS, ReadChannel
+from hdl.interfaces import PC_BITS
 from hdl.memory.regfile import RegisterFile
 from isa.instructions import FETCH_DEPTH, INSTRUCTION_BYTES
 
@@ -27,7 +28,9 @@ class Fetch(wiring.Component):
 
     Members
     -------
-    jump, target : pulse and byte address; instructions come from there, what came before is gone
+    program : byte address of the first instruction, a multiple of 8
+    jump, target : pulse and number of an instruction; they come from there, what came before is
+        gone
     flush : with `jump`: the ring is empty, memory may have changed
     stop : while set no burst is asked for
     external : ReadChannel
@@ -44,8 +47,9 @@ class Fetch(wiring.Component):
 
     def __init__(self):
         super().__init__({
+            "program": In(ADDRESS_BITS),
             "jump": In(1),
-            "target": In(ADDRESS_BITS),
+            "target": In(PC_BITS),
             "flush": In(1),
             "stop": In(1),
             "external": Out(ReadChannel()),
@@ -60,12 +64,9 @@ class Fetch(wiring.Component):
         m.submodules.errors = errors = RegisterFile(width=1, depth=RING)
         external, request = self.external, self.external.request
 
-        # places are numbers of instruction words in external memory: oldest <= at <= asked, and
-        # oldest <= filled <= asked
-        place_bits = ADDRESS_BITS - _LOW
-        oldest, filled = Signal(place_bits), Signal(place_bits)
-        at, asked = Signal(place_bits), Signal(place_bits)
-        target = self.target[_LOW:]
+        # numbers of instructions: oldest <= at <= asked, and oldest <= filled <= asked
+        oldest, filled = Signal(PC_BITS), Signal(PC_BITS)
+        at, asked = Signal(PC_BITS), Signal(PC_BITS)
         flying = Signal(range(FLYING + 1))
         useless = Signal(range(FLYING + 1))  # of those under way, the first so many
 
@@ -75,7 +76,7 @@ class Fetch(wiring.Component):
         m.d.comb += [
             ahead.eq(asked - at),
             ready_ahead.eq(filled - at),
-            hit.eq(~self.flush & ((target - oldest)[:place_bits]
+            hit.eq(~self.flush & ((self.target - oldest)[:PC_BITS]
                                   <= (asked - oldest)[:_NEAR_BITS])),
             self.words.valid.eq((ready_ahead != 0) & ~ready_ahead[-1]),
             external.ready.eq(1),
@@ -95,12 +96,14 @@ class Fetch(wiring.Component):
         # requests
         shown = Signal(BURST_LAYOUT)
         showing = Signal()
+        place = Signal(range(FETCH_DEPTH))  # of the next burst, in an aligned block
         length = Signal(range(FETCH_DEPTH))  # beats - 1
         ask = Signal()
-        after = Signal(place_bits)  # place after the burst
+        after = Signal(PC_BITS)  # what comes after the burst
         flying_after = Signal.like(flying)
         m.d.comb += [
-            length.eq(~asked[:len(length)]),  # all ones minus the place in the aligned block
+            place.eq(asked + self.program[_LOW:]),
+            length.eq(~place),  # to the end of the block: all ones minus the place
             after.eq(asked + length + 1),
             ask.eq(~self.stop & ~self.jump & (~showing | request.ready)
                    & (flying <= FLYING - FETCH_DEPTH) & (ahead <= AHEAD)),
@@ -111,8 +114,12 @@ class Fetch(wiring.Component):
         with m.If(request.ready):
             m.d.sync += showing.eq(0)
         with m.If(ask):
-            m.d.sync += [showing.eq(1), shown.address.eq(asked << _LOW), shown.length.eq(length),
-                         asked.eq(after)]
+            m.d.sync += [
+                showing.eq(1),
+                shown.address.eq(self.program + (asked << _LOW)),
+                shown.length.eq(length),
+                asked.eq(after),
+            ]
             with m.If((after - oldest)[:_NEAR_BITS] > RING):
                 m.d.sync += oldest.eq(after - RING)
         m.d.sync += flying.eq(flying_after)
@@ -124,8 +131,8 @@ class Fetch(wiring.Component):
         with m.If(self.words.valid & self.words.ready):
             m.d.sync += at.eq(at + 1)
         with m.If(self.jump):
-            m.d.sync += at.eq(target)
+            m.d.sync += at.eq(self.target)
             with m.If(~hit):
-                m.d.sync += [oldest.eq(target), filled.eq(target), asked.eq(target),
-                             useless.eq(flying_after)]
+                m.d.sync += [oldest.eq(self.target), filled.eq(self.target),
+                             asked.eq(self.target), useless.eq(flying_after)]
         return m

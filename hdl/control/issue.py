@@ -25,7 +25,8 @@ class Issue(wiring.Component):
     clear : pulse; program counter, scalars and loops begin anew
     running : instructions are executed
     words, error : instructions in order, from fetch
-    jump, target : pulse; the next instruction is that of number `target`, not the following one
+    jump, target : pulse, one cycle after the instruction that jumps; the next instruction is that
+        of number `target`, and what comes in this cycle is not looked at
     pc : the instruction at work, or the one that comes next
     unit : whom `set` and `run` are for
     set, run : as in UnitCommand
@@ -89,29 +90,37 @@ class Issue(wiring.Component):
         working = Signal()
         complete = Signal()
         advance = Signal()
+        jumps = Signal()
+        # kept, because the sum comes too late; after a jump there is a cycle to make it anew
+        next_pc = Signal(PC_BITS, init=1)
         m.d.comb += [
             working.eq(valid & self.running & ~wrong),
             advance.eq(working & complete & ~self.trap),
             self.words.ready.eq(~valid | advance),
             decoder.word.eq(self.words.payload),
             self.executed.eq(advance),
+            self.target.eq(self.pc),
         ]
         with m.If(self.words.ready):
             m.d.sync += [
-                valid.eq(self.words.valid & ~self.jump),
+                valid.eq(self.words.valid & ~jumps & ~self.jump),
                 word.eq(self.words.payload),
                 actions.eq(decoder.actions),
                 unit.eq(decoder.unit),
                 wrong.eq(self.error | decoder.illegal),
                 reason.eq(Mux(self.error, Trap.BUS, Trap.ILLEGAL)),
             ]
+        m.d.sync += self.jump.eq(jumps)
+        with m.If(self.jump):
+            m.d.sync += next_pc.eq(self.pc + 1)
         with m.If(advance & ~actions["halt"]):
-            m.d.sync += self.pc.eq(self.target)
+            m.d.sync += [self.pc.eq(loops.target), next_pc.eq(next_pc + 1)]
         with m.If(self.clear):
-            m.d.sync += [valid.eq(0), self.pc.eq(0)]
+            m.d.sync += [valid.eq(0), self.pc.eq(0), next_pc.eq(1), self.jump.eq(0)]
 
         operand = self._scalars(m, scalars, word, actions, advance)
-        self._flow(m, loops, word, actions, advance, operand)
+        elsewhere = self._flow(m, loops, word, actions, advance, operand, next_pc)
+        m.d.comb += jumps.eq(advance & elsewhere)
         self._units(m, word, actions, unit, working, operand)
         self._complete(m, word, actions, working, complete)
         self._trap(m, valid, wrong, reason, working, actions, loops)
@@ -150,17 +159,16 @@ class Issue(wiring.Component):
         ]
         return operand
 
-    def _flow(self, m, loops, word, actions, advance, operand):
-        """Where the program goes on."""
-        next_pc = Signal(PC_BITS)
+    def _flow(self, m, loops, word, actions, advance, operand, next_pc):
+        """Where the program goes on; returns whether that is another place than `next_pc`."""
         beyond = Signal(PC_BITS)  # the instruction after those jumped over, or of the loop
         holds = Signal()
         left, right = operand("skip", "rs"), operand("skip", "rt")
         equal, less = Signal(), Signal()
         looping = Signal()
         empty = Signal()
+        over = Signal()
         m.d.comb += [
-            next_pc.eq(self.pc + 1),
             beyond.eq(next_pc + Mux(actions["skip"], field(word, "skip", "end"),
                                     field(word, "loop", "end"))),
             equal.eq(left == right),
@@ -174,16 +182,15 @@ class Issue(wiring.Component):
             loops.push.eq(looping & ~empty),
             loops.start.eq(next_pc),
             loops.end.eq(beyond),
-            loops.following.eq(Mux((actions["skip"] & holds) | (looping & empty),
-                                   beyond, next_pc)),
-            self.target.eq(loops.target),
-            self.jump.eq(advance & (loops.target != next_pc)),
+            over.eq((actions["skip"] & holds) | (looping & empty)),
+            loops.following.eq(Mux(over, beyond, next_pc)),
         ]
         with m.Switch(field(word, "skip", "condition")):
             for condition, value in ((Condition.EQ, equal), (Condition.NE, ~equal),
                                      (Condition.LT, less), (Condition.GE, ~less)):
                 with m.Case(condition):
                     m.d.comb += holds.eq(value)
+        return over | loops.again
 
     def _units(self, m, word, actions, unit, working, operand):
         """The instructions that go to a unit."""

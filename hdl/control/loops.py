@@ -22,6 +22,7 @@ class LoopStack(wiring.Component):
     full : it may not
     target : where the program goes on, in the same cycle. A loop that ends there goes round again
         or, after its last round, is left; then the one around it may end at the same place.
+    again : a loop goes round again
     """
 
     def __init__(self):
@@ -35,6 +36,7 @@ class LoopStack(wiring.Component):
             "count": In(COUNT_BITS),
             "full": Out(1),
             "target": Out(PC_BITS),
+            "again": Out(1),
         })
 
     def elaborate(self, platform):
@@ -55,7 +57,7 @@ class LoopStack(wiring.Component):
                 again.eq(reached & (left[i] != 1)),
             ]
             with m.If(again):
-                m.d.comb += self.target.eq(starts[i])
+                m.d.comb += [self.target.eq(starts[i]), self.again.eq(1)]
             with m.If(self.advance & reached):
                 m.d.sync += [left[i].eq(left[i] - 1), depth.eq(Mux(again, i + 1, i))]
             inner_left = reached & ~again

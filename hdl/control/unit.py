@@ -68,7 +68,8 @@ class ControlUnit(wiring.Component):
             # fetch
             fetch.jump.eq(begin | issue.jump),
             fetch.flush.eq(begin),
-            fetch.target.eq(registers.program + Mux(begin, 0, issue.target << _BYTE_BITS)),
+            fetch.program.eq(registers.program),
+            fetch.target.eq(Mux(begin, 0, issue.target)),
             issue.error.eq(fetch.error),
             issue.running.eq(running),
             issue.clear.eq(begin),

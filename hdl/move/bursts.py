@@ -1,6 +1,6 @@
 """From the registers of a move to bursts."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,8 @@ from isa.registers import ADDRESS_BITS, Unit
 
 BEATS = 16  # words of a burst at most, a power of two
 BURSTS = 4  # under way at most, in each direction: hides a latency of about 64 cycles
+
+_LOW = DATA_BYTES.bit_length() - 1
 
 LENGTH_BITS = (BEATS - 1).bit_length()
 
@@ -42,7 +44,7 @@ class BurstGenerator(wiring.Component):
 
     Timing
     ------
-    The first burst is valid in the cycle after `start`, the following ones without a gap.
+    The first burst is valid two cycles after `start`, the following ones come without a gap.
     """
 
     def __init__(self, *, config: Config):
@@ -63,31 +65,40 @@ class BurstGenerator(wiring.Component):
         rest_1, rest_2 = Signal(16), Signal(16)  # rounds of the loops, the present one included
         beats = Signal(range(BEATS + 1))
         room = Signal(range(BEATS + 1))  # words to the next multiple of BEATS
-        legal = Signal()
+        shown, legal = Signal(), Signal()
+        burst = self.bursts.payload  # registered, so that its check is not in the path of the walk
         take = Signal()
         last = Signal()  # burst of its run
         last_1, last_2 = Signal(), Signal()
-        burst = self.bursts.payload
+        walking = Signal()  # bursts are left that are not shown yet
+        external, scratchpad = Signal(EXTERNAL_BITS), Signal(ADDRESS_BITS)
         sides = (
             # the place, its registers, and how many units of its address a word has
-            (burst.external, "external", DATA_BYTES),
-            (burst.scratchpad, "scratchpad", 1),
+            (external, "external", DATA_BYTES),
+            (scratchpad, "scratchpad", 1),
         )
 
-        in_burst = burst.external.bit_select(DATA_BYTES.bit_length() - 1, LENGTH_BITS)
         m.d.comb += [
-            room.eq(BEATS - in_burst.as_unsigned()),
+            room.eq(BEATS - external[_LOW:_LOW + LENGTH_BITS]),
             last.eq(left <= room),
             beats.eq(Mux(last, left, room)),
-            burst.length.eq(beats - 1),
             last_1.eq(rest_1 == 1),
             last_2.eq(rest_2 == 1),
-            legal.eq((burst.external[:DATA_BYTES.bit_length() - 1] == 0)
-                     & (burst.scratchpad + beats <= self.config.words)),
-            self.bursts.valid.eq(self.active & legal & ~self.stop),
-            self.trap.eq(self.active & ~legal & ~self.stop),
-            take.eq(self.bursts.valid & self.bursts.ready),
+            take.eq(walking & (~shown | self.bursts.ready)),
+
+            legal.eq((burst.external[:_LOW] == 0)
+                     & (burst.scratchpad + burst.length < self.config.words)),
+            self.bursts.valid.eq(shown & legal & ~self.stop),
+            self.trap.eq(shown & ~legal & ~self.stop),
+            self.active.eq(walking | shown),
         ]
+        with m.If(~shown | self.bursts.ready):
+            m.d.sync += [
+                shown.eq(walking),
+                burst.external.eq(external),
+                burst.scratchpad.eq(scratchpad),
+                burst.length.eq(beats - 1),
+            ]
         with m.If(take):
             m.d.sync += left.eq(left - beats)
             with m.If(last):
@@ -95,21 +106,20 @@ class BurstGenerator(wiring.Component):
                 with m.If(last_1):
                     m.d.sync += [rest_1.eq(counts.n1), rest_2.eq(rest_2 - 1)]
                     with m.If(last_2):
-                        m.d.sync += self.active.eq(0)
+                        m.d.sync += walking.eq(0)
         with m.If(self.trap | self.stop):
-            m.d.sync += self.active.eq(0)
+            m.d.sync += [walking.eq(0), shown.eq(0)]
         with m.If(self.start):
-            m.d.sync += [self.active.eq(1), left.eq(counts.words), rest_1.eq(counts.n1),
+            m.d.sync += [walking.eq(1), left.eq(counts.words), rest_1.eq(counts.n1),
                          rest_2.eq(counts.n2)]
 
         for place, side, scale in sides:
             self._walk(m, place, side, beats * scale, take, last, last_1)
         return m
 
-    def _walk(self, m, output, side, advance, take, last, last_1):
+    def _walk(self, m, place, side, advance, take, last, last_1):
         """Moves one address: along the run, else to the next round of a loop."""
-        width = len(output)
-        place = Signal(unsigned(width), name=f"{side}_place")
+        width = len(place)
         begin_1 = Signal(width, name=f"{side}_begin_1")  # of the present run
         begin_2 = Signal(width, name=f"{side}_begin_2")  # of the present round of loop n2
         step = Signal(width, name=f"{side}_step")
@@ -119,7 +129,6 @@ class BurstGenerator(wiring.Component):
         stride = Mux(last_1, self.registers[f"{side}_n2"].stride,
                      self.registers[f"{side}_n1"].stride)
         m.d.comb += [
-            output.eq(place),
             step.eq(Mux(last, stride, advance)),
             moved.eq(origin + step),
         ]
