@@ -12,6 +12,23 @@ def zeros(word: int) -> int:
     return sum((word >> 8 * i & 0x7F == 0) << i for i in range(8))
 
 
+class _Read:
+    def __init__(self, dut, name):
+        self.asked, self.ready, self.address, self.valid, self.data, self.zeros = (
+            getattr(dut, f"{name}__{part}") for part in (
+                "request__valid", "request__ready", "request__payload", "valid", "data", "zeros"))
+        self.ready.value = self.valid.value = 0
+        self.open = self.answered = False
+
+
+class _Write:
+    def __init__(self, dut, name):
+        self.asked, self.ready, self.payload = (
+            getattr(dut, f"{name}__request__{part}") for part in ("valid", "ready", "payload"))
+        self.ready.value = 0
+        self.open = False
+
+
 class Memory:
     """Answers read ports, and takes writes, of a device with `ReadPort` and `WritePort`.
 
@@ -27,47 +44,45 @@ class Memory:
         self.words = words
         self.stall = stall
         self.taken = 0  # reads
-        self.written = []  # (address, data) in order
-        self._reads = [tuple(getattr(dut, f"{name}__{part}") for part in (
-            "request__valid", "request__ready", "request__payload", "valid", "data", "zeros"))
-            for name in reads]
-        self._writes = [tuple(getattr(dut, f"{name}__request__{part}") for part in (
-            "valid", "ready", "payload")) for name in writes]
+        self.writes = 0
+        self._reads = [_Read(dut, name) for name in reads]
+        self._writes = [_Write(dut, name) for name in writes]
         self._layout = streams.shape_of(WritePort(config).members["request"].signature)
-        self._random = seeds.stdlib("memory").random
+        self._random = seeds.stdlib("memory")
         cocotb.start_soon(self._run())
 
     async def _run(self):
         edge = RisingEdge(self.dut.clk)
-        random = self._random
-        ready = [False] * (len(self._reads) + len(self._writes))
-        for _, ready_port, _, valid, _, _ in self._reads:
-            ready_port.value = 0
-            valid.value = 0
-        for _, ready_port, _ in self._writes:
-            ready_port.value = 0
         while True:
             await edge
-            for i, (asked, ready_port, address, valid, word, flags) in enumerate(self._reads):
-                if ready[i] and asked.value:
-                    data = int(self.words[streams.read(address)])
-                    self.taken += 1
-                    valid.value = 1
-                    word.value = data
-                    flags.value = zeros(data)
-                else:
-                    valid.value = 0
-                    word.value = int(random() * 2**64)  # nobody may look at it
-                ready[i] = self._decide(ready_port, ready[i], random)
-            for i, (asked, ready_port, payload) in enumerate(self._writes, len(self._reads)):
-                if ready[i] and asked.value:
-                    write = streams.unpack(self._layout, streams.read(payload))
-                    self.words[write["address"]] = write["data"]
-                    self.written.append((write["address"], write["data"]))
-                ready[i] = self._decide(ready_port, ready[i], random)
+            for port in self._reads:
+                self._answer(port)
+            for port in self._writes:
+                self._write(port)
 
-    def _decide(self, port, before, random):
-        now = random() >= self.stall
-        if now != before:
-            port.value = int(now)
-        return now
+    def _answer(self, port):
+        if port.open and port.asked.value:
+            data = int(self.words[streams.read(port.address)])
+            self.taken += 1
+            port.valid.value = 1
+            port.data.value = data
+            port.zeros.value = zeros(data)
+            port.answered = True
+        elif port.answered:
+            port.valid.value = 0
+            port.data.value = self._random.getrandbits(64)  # nobody may look at it
+            port.answered = False
+        self._decide(port)
+
+    def _write(self, port):
+        if port.open and port.asked.value:
+            write = streams.unpack(self._layout, streams.read(port.payload))
+            self.words[write["address"]] = write["data"]
+            self.writes += 1
+        self._decide(port)
+
+    def _decide(self, port):
+        now = self.stall == 0 or self._random.random() >= self.stall
+        if now != port.open:
+            port.open = now
+            port.ready.value = int(now)

@@ -1,0 +1,215 @@
+"""The tensor unit against the model: the operations that training runs."""
+
+import cocotb
+import numpy as np
+
+from isa.config import Config
+from isa.formats import FormatCode
+from isa.memmap import Trap
+from isa.registers import AuxMode
+from verif import bench, seeds
+from verif.tensor.driver import Driver, registers
+from verif.tensor.operations import convolution, gemm
+
+GIVEN = bench.parameters()
+CONFIG = Config(**GIVEN["config"])
+HALF = CONFIG.words // 2  # outputs lie from here on
+DRAW = seeds.generator("unit")
+TEST = {"timeout_time": 20, "timeout_unit": "ms"}
+
+
+def moderate(count, specials=False):
+    """Words of FP8 codes of middling size, some zeros; NaN among them only if asked for."""
+    codes = DRAW.integers(0, 256, (count, 8), np.uint8)
+    if not specials:
+        codes = (codes & 0x80) | (0x20 + codes % 0x30).astype(np.uint8)
+    codes[DRAW.random(codes.shape) < 0.3] = 0
+    return codes.view(np.uint64)[:, 0]
+
+
+async def begin(dut, specials=False):
+    driver = Driver(dut, CONFIG)
+    driver.words[:] = moderate(CONFIG.words, specials)
+    await driver.start()
+    return driver
+
+
+def small_gemm(cores=1, **more):
+    block = CONFIG.block
+    return gemm(2 * block, 16 * cores, 24, block=block, stream=0, stationary=512, output=HALF,
+                cores=cores, **more)
+
+
+async def with_stalls(driver, values):
+    for stall in (0, 0.3):
+        driver.memory.stall = stall
+        driver.words[HALF:] = moderate(HALF)
+        await driver.check(values)
+
+
+@cocotb.test(**TEST)
+async def products(dut):
+    driver = await begin(dut)
+    await with_stalls(driver, small_gemm(mode={"scale": -4}))
+    await with_stalls(driver, small_gemm(mode={"scale": -4, "transpose": 1}))
+    for cores in range(2, CONFIG.cores + 1):
+        await with_stalls(driver, small_gemm(cores=cores, mode={"scale": -4}))
+
+
+@cocotb.test(**TEST)
+async def outputs(dut):
+    driver = await begin(dut)
+    for output, words in ((FormatCode.E5M2, 1), (FormatCode.BINARY32, 4),
+                          (FormatCode.RAW, CONFIG.raw_words)):
+        cores = CONFIG.cores if output == FormatCode.E5M2 else 1
+        await with_stalls(driver, small_gemm(output_words=words, cores=cores,
+                                             mode={"output": output, "scale": 0}))
+
+
+@cocotb.test(skip=CONFIG.block < 8, **TEST)
+async def turns(dut):
+    driver = await begin(dut)
+    for mode in ({"turn_stream": 1}, {"turn_output": 1}, {"turn_stream": 1, "turn_output": 1}):
+        for stochastic in (0, 1):
+            await with_stalls(driver, small_gemm(
+                mode={**mode, "scale": -4, "stochastic": stochastic}, key={"key": 0x12345678}))
+
+
+@cocotb.test(**TEST)
+async def finishing(dut):
+    driver = await begin(dut)
+    bias = 1000
+    values = (DRAW.standard_normal(64) * 30).astype(np.float32)
+    driver.words[bias:bias + 32] = values.view(np.uint64)
+    for mode in ({"bias": 1}, {"relu": 1}, {"bias": 1, "relu": 1, "stochastic": 1},
+                 {"bias": 1, "relu": 1, "output": FormatCode.BINARY32},
+                 {"aux": AuxMode.MASK}, {"aux": AuxMode.MASK, "bias": 1, "stochastic": 1}):
+        words = 4 if mode.get("output") == FormatCode.BINARY32 else 1
+        await with_stalls(driver, small_gemm(
+            output_words=words, mode={**mode, "scale": -3}, key={"key": 77},
+            bias__base={"address": bias}, bias__b1={"stride": 4},
+            aux__base={"address": 100}, aux__p0={"stride": 1}, aux__b0={"stride": CONFIG.block},
+            aux__b1={"stride": 2 * CONFIG.block}))
+
+
+@cocotb.test(**TEST)
+async def stored_sums(dut):
+    """A product in two halves, the sums of the first stored raw and added in the second, is the
+    whole product."""
+    driver = await begin(dut)
+    rows, words = CONFIG.block, CONFIG.raw_words
+    places = {"stream": 0, "stationary": 512, "block": CONFIG.block}
+    raw = {"output": FormatCode.RAW}
+    whole = gemm(rows, 8, 32, **places, output=HALF, output_words=words, mode=raw)
+    await driver.check(whole)
+    expected = driver.words[HALF:HALF + rows * words].copy()
+
+    def half(second, **more):
+        values = gemm(rows, 8, 16, **places, output=HALF, **more)
+        values["tensor.stream.base"]["address"] += 2 * rows * second
+        values["tensor.stationary.base"]["address"] += 16 * second
+        return values
+
+    for stall in (0, 0.4):
+        driver.memory.stall = stall
+        driver.words[HALF:] = 0
+        await driver.check(half(0, output_words=words, mode=raw))
+        aux = {"aux__base": {"address": HALF}, "aux__p0": {"stride": words}, "depth": {"passes": 2}}
+        await driver.check(half(1, output_words=words, **aux,
+                                mode={**raw, "aux": AuxMode.ADD}))  # in place
+        assert (driver.words[HALF:HALF + rows * words] == expected).all()
+        final = half(1, **aux, mode={"aux": AuxMode.ADD, "scale": -5, "relu": 1})
+        final["tensor.output.base"]["address"] += rows * words
+        await driver.check(final)
+
+
+@cocotb.test(skip=CONFIG.block < 8, **TEST)
+async def convolutions(dut):
+    driver = await begin(dut)
+    for stride, transpose in ((1, 0), (2, 0), (1, 1)):
+        columns = 4
+        await with_stalls(driver, convolution(
+            8, 8, 16, 16, rows=CONFIG.block // columns if CONFIG.block < 16 else 4 // stride,
+            columns=columns, stride=stride, stream=64, stationary=300, output=HALF,
+            mode={"scale": -6, "transpose": transpose}))
+
+
+@cocotb.test(**TEST)
+async def specials(dut):
+    """NaN and infinity of the operands, saturation; the flags are those of live outputs."""
+    driver = await begin(dut, specials=True)
+    wide = int(CONFIG.mode != "e4m3")
+    for stationary, stream in ((0, 0), (wide, 0), (0, wide)):
+        formats = {"stationary": stationary, "stream": stream}
+        await driver.check(small_gemm(mode={**formats, "scale": 10}))
+        await driver.check(small_gemm(mode={**formats, "scale": -10, "output": 1}))
+    driver.words[:] = moderate(CONFIG.words)
+    clean = await driver.check(small_gemm(mode={"scale": -6}))
+    assert not clean.nan
+    loud = await driver.check(small_gemm(mode={"scale": 20}))
+    assert loud.saturations
+
+
+@cocotb.test(**TEST)
+async def traps(dut):
+    driver = await begin(dut)
+    legal = small_gemm(mode={"scale": -4})
+    await driver.check(legal)
+
+    def changed(**fields):
+        values = {name: dict(row) for name, row in legal.items()}
+        for name, row in fields.items():
+            values[f"tensor.{name.replace('__', '.')}"].update(row)
+        return values
+
+    for cause, values in (
+        *((Trap.SHAPE, changed(positions={p: 0})) for p in ("p0", "p1", "p2", "q0", "q1", "cores")),
+        *((Trap.SHAPE, changed(reduction={r: 0})) for r in ("r0", "r3")),
+        *((Trap.SHAPE, changed(blocks={b: 0})) for b in ("b0", "b3")),
+        (Trap.SHAPE, changed(positions={"cores": CONFIG.cores + 1})),
+        (Trap.SHAPE, changed(positions={"p0": CONFIG.block + 1})),
+        (Trap.SHAPE, changed(positions={"p0": 4095, "p1": 4095, "p2": 4095})),
+        (Trap.SHAPE, changed(positions={"q0": 4})),
+        (Trap.SHAPE, changed(positions={"p0": 1}, mode={"turn_stream": 1})),
+        (Trap.SHAPE, changed(positions={"p0": 1}, mode={"turn_output": 1})),
+        (Trap.SHAPE, changed(mode={"turn_output": 1, "output": 2})),
+        (Trap.SHAPE, changed(mode={"turn_output": 1, "bias": 1})),
+        (Trap.SHAPE, changed(mode={"aux": 1, "output": 2})),
+        (Trap.SHAPE, changed(mode={"aux": 3})),
+        *((Trap.SHAPE, changed(mode={"output": 3, f: 1})) for f in ("bias", "relu", "stochastic")),
+        (Trap.DEPTH, changed(depth={"passes": min(CONFIG.max_passes - 2, 2**32 - 1)},
+                             reduction={"r1": 4095, "r2": 4095, "r3": 4095})),
+        (Trap.ADDRESS, changed(stream__base={"address": CONFIG.words})),
+        (Trap.ADDRESS, changed(stationary__base={"address": CONFIG.words - 1})),
+        (Trap.ADDRESS, changed(output__base={"address": 2**20 - 1})),
+        (Trap.ADDRESS, changed(output__base={"address": CONFIG.words - 1})),
+        (Trap.ADDRESS, changed(aux__base={"address": CONFIG.words}, mode={"aux": 1})),
+        (Trap.ADDRESS, changed(bias__base={"address": CONFIG.words - 3}, mode={"bias": 1})),
+    ):
+        if cause == Trap.DEPTH and CONFIG.max_passes > 2**40:
+            continue
+        done = await driver.check(values)
+        assert done.trap == cause, values
+        await driver.check(legal)
+    if CONFIG.max_passes < 2**32:
+        await driver.check(changed(depth={"passes": CONFIG.max_passes - 3}))
+        done = await driver.check(changed(depth={"passes": CONFIG.max_passes - 2}))
+        assert done.trap == Trap.DEPTH
+    wide = {"stationary": 1, "stream": int(CONFIG.mode == "mixed")}
+    if CONFIG.mode != "e5m2":
+        done = await driver.check(changed(mode=wide))
+        assert done.trap == Trap.SHAPE
+
+
+@cocotb.test(**TEST)
+async def stops(dut):
+    driver = await begin(dut)
+    values = small_gemm(mode={"scale": -4, "bias": 1, "aux": AuxMode.MASK})
+    for stop_after in (*range(14), 30, 47, 60, 75):
+        driver.memory.stall = 0.5
+        done = await driver.run(values, stop_after=stop_after)
+        assert done.cycles <= stop_after + 4
+        before = driver.memory.writes
+        driver.memory.stall = 0.1
+        await driver.check(registers(output__base={"address": HALF}))
+        assert driver.memory.writes == before + 1

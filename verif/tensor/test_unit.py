@@ -1,0 +1,20 @@
+import pytest
+
+from hdl.tensor.unit import TensorUnit
+from isa.config import Config
+from verif import bench
+
+SMALL = {"scratchpad_kib": 32}
+CONFIGS = {
+    "default": SMALL,
+    "smallest": {**SMALL, "block": 1, "tree_stages": 0, "mode": "e4m3", "accumulator_bits": 40},
+    "cores": {**SMALL, "block": 8, "tree_stages": 1, "cores": 2},
+    "e5m2": {**SMALL, "block": 16, "tree_stages": 3, "mode": "e5m2", "accumulator_bits": 88},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_operations(name):
+    config = CONFIGS[name]
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_unit",
+              parameters={"config": config})
