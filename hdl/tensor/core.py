@@ -44,7 +44,8 @@ class Core(wiring.Component):
 
     def __init__(self, *, config: Config):
         self.config = config
-        position = unsigned(exact_log2(config.block))
+        self.position_bits = exact_log2(config.block)
+        position = unsigned(max(1, self.position_bits))  # a port has at least one bit
         super().__init__({
             "tile": In(TILE_LAYOUT),
             "s_format": In(1),
@@ -82,16 +83,19 @@ class Core(wiring.Component):
                 memory.write_enable.eq(valid),
                 memory.write_address.eq(address),
                 memory.write_data.eq(tree.result),
-                memory.read_address[1].eq(Cat(self.read_position, self.read_bank)),
+                memory.read_address[1].eq(self._address(self.read_position, self.read_bank)),
                 self.sums[i].eq(shown.as_value()[:-1]),
                 self.poison[i].eq(shown.poison),
             ]
             m.d.sync += shown.eq(memory.read_data[1])
         return m
 
+    def _address(self, position, bank):
+        return Cat(position[:self.position_bits], bank)
+
     def _delayed(self, m: Module):
         """Validity, address and `first` of the word whose products leave the trees."""
-        valid, address, first = self.valid, Cat(self.position, self.bank), self.first
+        valid, address, first = self.valid, self._address(self.position, self.bank), self.first
         for stage in range(1, self.config.tree_stages + 1):
             following = [Signal(len(value), name=f"s{stage}_{name}") for name, value in
                          (("valid", valid), ("address", address), ("first", first))]

@@ -157,6 +157,6 @@ UNITS = {
     **{f"fixed_{width}": (lambda width=width, exponent=exponent:
                           FixedToFloat(width=width, exponent=exponent),
                           _fixed(width, exponent), count)
-       for width, exponent, count in ((72, -25, 30_000), (64, 0, 30_000), (88, -32, 10_000), (128, -80, 5_000),
-                                      (40, -18, 10_000), (2, 0, 1_000))},
+       for width, exponent, count in ((72, -25, 30_000), (64, 0, 30_000), (88, -32, 10_000),
+                                      (128, -80, 5_000), (40, -18, 10_000), (2, 0, 1_000))},
 }

@@ -1,4 +1,4 @@
-"""Exact products and sums of FP8 codes in Python integers, what trees and cores are held against."""
+"""Exact products and sums of FP8 codes in Python integers: what trees and cores must give."""
 
 from functools import lru_cache
 

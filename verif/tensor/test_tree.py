@@ -11,7 +11,7 @@ def _run(changes, exhaustive, words):
               parameters={"config": changes, "exhaustive": exhaustive, "words": words})
 
 
-@pytest.mark.parametrize("stages", range(4))
+@pytest.mark.parametrize("stages", [1, 2, 3])
 def test_mixed(stages):
     _run({"mode": "mixed", "tree_stages": stages}, exhaustive=stages == 2, words=4000)
 
