@@ -49,7 +49,7 @@ class Checks(wiring.Component):
         m = Module()
         config, registers = self.config, self.registers
         limit = min(config.max_passes, (1 << DEPTH_BITS) - 1)
-        width = max(limit, config.block).bit_length()
+        width = max(limit, config.block + 1).bit_length()
         factors = [*(registers.positions[p] for p in POSITIONS),
                    *(registers.reduction[r] for r in REDUCTION)]
         turned = registers.mode.turn_stream | registers.mode.turn_output
