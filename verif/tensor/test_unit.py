@@ -18,3 +18,8 @@ def test_operations(name):
     config = CONFIGS[name]
     bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_unit",
               parameters={"config": config})
+
+
+def test_rate():
+    bench.run(TensorUnit(config=Config(**SMALL)), "verif.tensor.bench_rate",
+              parameters={"config": SMALL})
