@@ -64,7 +64,8 @@ def emit_design(component, name: str) -> Emitted:
     text = "\n".join(
         f"module \\{verilog_names[module]}\n{_rename(body, verilog_names)}end\n"
         for module, body in modules.items())
-    script = [f"read_rtlil <<rtlil\n{text}\nrtlil", "proc -nomux -norom", "memory_collect"]
+    # No opt_expr: it breaks masks of whole words into bits, which simulates several times slower.
+    script = [f"read_rtlil <<rtlil\n{text}\nrtlil", "proc -nomux -norom -noopt", "memory_collect"]
     removed = " ".join(f"-remove {attribute}" for attribute in _ATTRIBUTES)
     script += [f"attrmap {removed}", f"attrmap -modattr {removed}", "write_verilog -norename"]
     yosys = find_yosys(lambda version: version >= (0, 40))
