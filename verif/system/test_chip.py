@@ -1,0 +1,52 @@
+"""The chip against the model: whole training programs, every byte of memory, every exact counter."""
+
+import numpy as np
+import pytest
+
+from isa.config import named
+from isa.memmap import COUNTERS
+from verif import seeds
+from verif.simulation import Simulation
+from verif.system.networks import random_session
+from winnow.compiler.placement import PlacementError
+from winnow.host import Driver, ModelDevice
+from winnow.run import difference
+from winnow.session import Session
+
+CONFIG = named("small")
+CYCLES = 200_000
+
+
+def fitting_session(name: str) -> Session:
+    """The first random session of that name that fits the configuration."""
+    generator = seeds.generator(name)
+    for _ in range(100):
+        try:
+            return random_session(CONFIG, generator)
+        except PlacementError:
+            continue
+    raise AssertionError("no network fits")
+
+
+@pytest.mark.parametrize("case", range(6))
+def test_training_program(case):
+    session = fitting_session(f"chip {case}")
+    size = session.program.external.size
+    model = ModelDevice(CONFIG, size)
+    session.place(model.memory)
+    on_model = Driver(model)
+    on_model.execute(0)
+    stalls = 0.3 if case % 2 else 0.0
+    with Simulation(CONFIG, memory_bytes=size, seed=seeds.seed(), stalls=stalls,
+                    latency=case) as chip:
+        session.place(chip.memory)
+        on_chip = Driver(chip)
+        on_chip.execute(0, CYCLES)
+        assert difference(session.program, chip.memory, model.memory) is None
+        chip_counters, model_counters = on_chip.counters(), on_model.counters()
+        for counter in COUNTERS:
+            if counter.exact:
+                assert chip_counters[counter.name] == model_counters[counter.name], counter.name
+        assert [words for _, words in on_chip.tag_counters()] == [
+            words for _, words in on_model.tag_counters()]
+        assert np.count_nonzero(chip.memory[session.program.external.slice("masters")])
