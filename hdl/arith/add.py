@@ -51,7 +51,7 @@ class FloatAdd(wiring.Component):
         small = Unpacked(m, "s0_small", s0_small)
         m.d.comb += [
             s0_distance.eq(large.exponent - small.exponent),
-            s0_right.eq(s0_distance | (s0_distance[SHIFT_BITS:] != 0).replicate(SHIFT_BITS)),
+            s0_right.eq(s0_distance | Mux(s0_distance[SHIFT_BITS:] != 0, (1 << SHIFT_BITS) - 1, 0)),
         ]
         aligned = shift_right_sticky(
             m, "s0", Cat(Const(0, EXTRA_BITS), small.significand), s0_right)
@@ -81,7 +81,7 @@ class FloatAdd(wiring.Component):
         s2_nan = Signal(reset_less=True)
         s2_infinite = Signal(reset_less=True)
         m.d.comb += s1_sum.eq(Cat(Const(0, EXTRA_BITS), s1_large)
-                              + (s1_small ^ s1_subtract.replicate(ALIGNED_BITS + 1))
+                              + (s1_small ^ Mux(s1_subtract, (1 << ALIGNED_BITS + 1) - 1, 0))
                               + s1_subtract)
         with m.If(self.en):
             m.d.sync += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.tensor.planes import full_add, wire
+from hdl.tensor.planes import full_add, spread, wire
 from hdl.tensor.tree import Tree
 from isa.config import WORD_BITS, Config
 
@@ -88,4 +88,5 @@ class AccumulatingTree(wiring.Component):
 def _slice(value: Value, low: int, width: int) -> Value:
     """Bits low .. low + width - 1 of `value`, sign extended."""
     known = value[low:low + width]
-    return Cat(known, value[-1].replicate(width - len(known)))
+    missing = width - len(known)
+    return Cat(known, spread(value[-1], missing)) if missing else known

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.tensor.planes import split, transpose, wire
+from hdl.tensor.planes import split, spread, transpose, wire
 from isa.config import LANES, WORD_BITS
 from isa.formats import E5M2
 
@@ -54,9 +54,9 @@ class OperandDecoder(wiring.Component):
             self._unpack(m, c, [c[3], c[4], c[5], c[6], 0], [c[0], c[1], c[2]],
                          c[3] | c[4] | c[5] | c[6], c[0] & c[1] & c[2])
             return m
-        e5m2 = wire(m, "e5m2", self.format.replicate(LANES))
+        e5m2 = wire(m, "e5m2", spread(self.format, LANES))
         e4m3 = wire(m, "e4m3", ~e5m2)
-        lift = wire(m, "lifted", self.lift.replicate(LANES))
+        lift = wire(m, "lifted", spread(self.lift, LANES))
         top = wire(m, "top", e5m2 | lift)
         exponent = [Mux(self.format, c[2], c[3]), Mux(self.format, c[3], c[4]),
                     Mux(self.format, c[4], c[5]), Mux(self.format, c[5], c[6] ^ lift),

@@ -4,7 +4,7 @@ The lanes of a tree do the same bitwise work, so it is written once, on planes o
 operator below is one gate a lane, in the order that is written.
 """
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 PLANES = 8
 
@@ -14,6 +14,12 @@ def wire(m: Module, name: str, value: Value) -> Signal:
     signal = Signal(value.shape(), name=name)
     m.d.comb += signal.eq(value)
     return signal
+
+
+def spread(bit: Value, width: int, mask: int = -1) -> Value:
+    """`width` bits: `mask` where `bit` is one, else zero. Wires, but one operation in simulation.
+    """
+    return Mux(bit, Const(mask, width), Const(0, width))
 
 
 def register(m: Module, name: str, value: Value) -> Signal:
@@ -39,6 +45,17 @@ def transpose(m: Module, name: str, word: Value) -> Value:
 def split(word: Value) -> list[Value]:
     """The bytes of 64 bits."""
     return [word[8 * i:8 * i + 8] for i in range(PLANES)]
+
+
+def lanes(m: Module, name: str, planes: list[Value]) -> list[Value]:
+    """For each lane the bits of `planes` that are its own, in order."""
+    words = []
+    for at in range(0, len(planes), PLANES):
+        part = planes[at:at + PLANES]
+        word = wire(m, f"{name}_{at // PLANES}", Cat(*part, Const(0, 8 * (PLANES - len(part)))))
+        turned = split(transpose(m, f"{name}_{at // PLANES}_turned", word))
+        words.append([byte[:len(part)] for byte in turned])
+    return [Cat(*parts) for parts in zip(*words, strict=True)]
 
 
 def half_add(m: Module, name: str, a: Value, b: Value) -> tuple[Value, Value]:

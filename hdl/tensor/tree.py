@@ -1,9 +1,8 @@
 """The exact tree: 8 products of FP8 numbers, added without rounding."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
-from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,10 +10,10 @@ from hdl.tensor.decode import OperandDecoder
 from hdl.tensor.planes import (
     add,
     full_add,
+    lanes,
     multiply,
     register,
-    split,
-    transpose,
+    spread,
     wire,
 )
 from isa.config import LANES, WORD_BITS, Config
@@ -22,7 +21,6 @@ from isa.config import LANES, WORD_BITS, Config
 PRODUCT_BITS = 8
 FINE_BITS = 4  # of the shift; a product shifted by them has 8 + 15 bits
 FINE_WIDTH = PRODUCT_BITS + (1 << FINE_BITS) - 1
-SHIFT_BITS = 6
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,12 @@ class Window:
     columns : bits of the largest product, in units of 2^`Config.lowest_exponent`
     drop
         Columns below the lowest one: bit j of a product lies at exponent + exponent + j - drop.
-    positions : multiples of 16 that the shift has
+    places : multiples of 16 that the shift has
     """
 
     columns: int
     drop: int
-    positions: int
+    places: int
 
     @property
     def sum_bits(self) -> int:
@@ -48,9 +46,9 @@ class Window:
 
 
 WINDOWS = {
-    "e4m3": Window(columns=36, drop=2, positions=2),
-    "mixed": Window(columns=50, drop=3, positions=3),
-    "e5m2": Window(columns=64, drop=4, positions=4),
+    "e4m3": Window(columns=36, drop=2, places=2),
+    "mixed": Window(columns=50, drop=3, places=3),
+    "e5m2": Window(columns=64, drop=4, places=4),
 }
 
 
@@ -97,10 +95,10 @@ class Tree(wiring.Component):
         m = Module()
         stages = self.config.tree_stages
         operands, poison = self._decode(m, stages >= 3)
-        products, shifts, poison = self._multiply(m, *operands, poison, stages >= 2)
-        aligned, signs = self._align(m, products, shifts)
-        partial, carry = self._reduce(m, aligned, signs)
-        ones = Cat(signs[-2:])
+        product, shift, sign, poison = self._multiply(m, *operands, poison, stages >= 2)
+        aligned = self._align(m, product, shift, sign)
+        partial, carry = self._reduce(m, aligned, sign)
+        ones = sign[LANES - 2:]
         if stages >= 1:
             partial, carry, ones, poison = (
                 register(m, f"reduced_{name}", value) for name, value in
@@ -133,63 +131,62 @@ class Tree(wiring.Component):
         return operands, register(m, "decoded_poison", poison)
 
     def _multiply(self, m: Module, s, t, poison, registered: bool):
-        """Products with their signs applied by inversion, and shifts with the sign above them:
-        bytes by lane; and the poison of the tree."""
+        """Planes of the products, inverted where negative, of their shifts and of their signs; and
+        the poison of the tree."""
         sign = wire(m, "sign", s[0] ^ t[0])
         shift = add(m, "shift", s[1], t[1])
         product = multiply(m, "product", s[2], t[2])
-        products = wire(m, "products", Cat(p ^ sign for p in product))
-        shifts = wire(m, "shifts", Cat(*shift, sign, Const(0, LANES)))
         poison = wire(m, "any_poison", poison != 0)
+        product = [p ^ sign for p in product]
         if registered:
-            products, shifts, poison = (
-                register(m, f"multiplied_{name}", value) for name, value in
-                (("products", products), ("shifts", shifts), ("poison", poison)))
-        return (split(transpose(m, "products_turned", products)),
-                split(transpose(m, "shifts_turned", shifts)), poison)
+            product, shift = (
+                [register(m, f"{name}_{i}", plane) for i, plane in enumerate(planes)]
+                for name, planes in (("multiplied_product", product), ("multiplied_shift", shift)))
+            sign, poison = (register(m, f"multiplied_{name}", value) for name, value in
+                            (("sign", sign), ("poison", poison)))
+        return product, shift, sign, poison
 
-    def _align(self, m: Module, products, shifts):
-        """The products in place, sign extended, and their signs."""
-        signs = [shift[SHIFT_BITS] for shift in shifts]
-        return [self._aligned(m, f"lane{i}", product, shift[:SHIFT_BITS], sign)
-                for i, (product, shift, sign) in enumerate(zip(products, shifts, signs,
-                                                               strict=True))], signs
+    def _align(self, m: Module, product, shift, sign):
+        """The products in place, sign extended, by lane."""
+        fine, places = shift[:FINE_BITS], self._places(m, *shift[FINE_BITS:])
+        products = lanes(m, "products", product)
+        controls = lanes(m, "controls", [*fine, sign, *places])
+        return [self._aligned(m, f"lane{i}", *pair)
+                for i, pair in enumerate(zip(products, controls, strict=True))]
 
-    def _aligned(self, m: Module, name: str, product: Value, shift: Value, sign: Value) -> Value:
-        # Fine steps first, on few bits: a shift left, written as a shift right of the product
-        # between two runs of its sign.
-        run = sign.replicate(FINE_WIDTH - PRODUCT_BITS)
-        fine = wire(m, f"{name}_fine", (Cat(run, product, run) >> ~shift[:FINE_BITS])[:FINE_WIDTH])
-
-        # Then one of a few places, column by column: most columns belong to one place only.
-        window = self.window
-        chosen = self._places(m, name, shift[FINE_BITS:])
-        starts = [(k << FINE_BITS) - window.drop for k in range(window.positions)]
-        edges = sorted({min(max(edge, 0), window.columns) for start in starts
-                        for edge in (start, start + FINE_WIDTH)} | {0, window.columns})
-        parts = []
-        for low, high in pairwise(edges):
-            part = sign.replicate(high - low)
-            places = [k for k, start in enumerate(starts) if start <= low < start + FINE_WIDTH]
-            for k in places:
-                value = fine[low - starts[k]:high - starts[k]]
-                only = len(places) == window.positions and k == places[0]
-                part = value if only else Mux(chosen[k], value, part)
-            parts.append(part)
-        extension = sign.replicate(window.sum_bits - window.columns)
-        return wire(m, f"{name}_aligned", Cat(*parts, extension))
-
-    def _places(self, m: Module, name: str, coarse: Value) -> list[Value]:
-        """For each place one bit that chooses it. Shifts beyond the last place do not occur."""
-        low, high = coarse
-        chosen = {
+    def _places(self, m: Module, low: Value, high: Value) -> list[Value]:
+        """A plane for each place that chooses it. Shifts beyond the last place do not occur."""
+        return {
             2: lambda: [~low, low],
             3: lambda: [~(low | high), low, high],
             4: lambda: [~(low | high), low & ~high, high & ~low, low & high],
-        }[self.window.positions]()
-        return [wire(m, f"{name}_place{k}", bit) for k, bit in enumerate(chosen)]
+        }[self.window.places]()
 
-    def _reduce(self, m: Module, aligned, signs):
+    def _aligned(self, m: Module, name: str, product: Value, control: Value) -> Value:
+        window = self.window
+        sign, chosen = control[FINE_BITS], control[FINE_BITS + 1:]
+        fill = wire(m, f"{name}_fill", spread(sign, window.sum_bits))
+
+        # Fine steps first, on few bits: a shift left, written as a shift right of the product
+        # between two runs of its sign.
+        run = fill[:FINE_WIDTH - PRODUCT_BITS]
+        fine = wire(m, f"{name}_fine",
+                    (Cat(run, product, run) >> ~control[:FINE_BITS])[:FINE_WIDTH])
+
+        # Then one of a few places. Most columns belong to one place only, and cost one multiplexer;
+        # it is written with masks because those simulate fast.
+        result = fill
+        for k in range(window.places):
+            low = (k << FINE_BITS) - window.drop
+            columns = ((1 << FINE_WIDTH) - 1 << low + window.drop) >> window.drop
+            columns &= (1 << window.columns) - 1
+            moved = fine << low if low >= 0 else fine >> -low
+            mask = wire(m, f"{name}_mask{k}", spread(chosen[k], window.sum_bits, columns))
+            result = wire(m, f"{name}_place{k}",
+                          ((moved & mask) | (result & ~mask))[:window.sum_bits])
+        return result
+
+    def _reduce(self, m: Module, aligned, signs: Value):
         """Carry-save adders until two numbers are left; each takes a sign where its carry has no
         bit."""
         numbers, signs, level = aligned, list(signs), 0
