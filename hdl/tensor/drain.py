@@ -205,13 +205,12 @@ class Drain(wiring.Component):
         mode = self.registers.mode
         loops = TENSOR_STREAMS["output"]
         walker = tensor_walker(m, "index_walker", self.registers, "output", loops,
-                               start=self.start & mode.stochastic, stop=self.clear)
+                               start=self.start & mode.stochastic, stop=self.clear, base=0)
         m.submodules.indexes = indexes = Indexes(loops=len(loops))
         connect(m, walker.items, indexes.items)
         m.d.comb += [
             indexes.clear.eq(self.clear),
             indexes.turn.eq(mode.turn_output),
-            indexes.base.eq(self.registers.output_base.address),
             indexes.take.eq(steps.index_take & mode.stochastic),
             steps.index_ready.eq(indexes.valid | ~mode.stochastic),
             *(lane.index.eq(index) for lane, index in zip(lanes, indexes.index, strict=True)),

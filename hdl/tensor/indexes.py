@@ -8,8 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.streams.walker import item_layout
 from isa.config import TREES
-
-WORD_INDEX_BITS = 29  # of a word of 8 elements; with the byte 32 bits
+from isa.registers import ADDRESS_BITS
 
 
 class Indexes(wiring.Component):
@@ -18,14 +17,13 @@ class Indexes(wiring.Component):
     Parameters
     ----------
     loops : int
-        Loops of the walker that gives the words' addresses.
+        Loops of the walker that gives the words' addresses, from a base of zero.
 
     Members
     -------
     clear : between operations
     turn : constant in an operation; element j of position i of a group of 8 goes to byte i of the
         group's word j, else to byte j of its own word
-    base : address of element 0
     items : stream of `item_layout`, the output words in order
     valid, index : of the next position
     take
@@ -40,7 +38,6 @@ class Indexes(wiring.Component):
         super().__init__({
             "clear": In(1),
             "turn": In(1),
-            "base": In(32),
             "items": In(stream.Signature(item_layout(loops))),
             "valid": Out(1),
             "index": Out(32).array(TREES),
@@ -49,17 +46,16 @@ class Indexes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        word = Signal(WORD_INDEX_BITS)
-        kept = [Signal(WORD_INDEX_BITS, name=f"kept_{i}", reset_less=True)
+        word = self.items.payload.address
+        kept = [Signal(ADDRESS_BITS, name=f"kept_{i}", reset_less=True)
                 for i in range(TREES - 1)]
-        group = [Signal(WORD_INDEX_BITS, name=f"group_{i}", reset_less=True) for i in range(TREES)]
+        group = [Signal(ADDRESS_BITS, name=f"group_{i}", reset_less=True) for i in range(TREES)]
         level = Signal(range(TREES))
         present = Signal()
         byte = Signal(range(TREES))
         complete, load = Signal(), Signal()
 
         m.d.comb += [
-            word.eq(self.items.payload.address - self.base),
             complete.eq(level == TREES - 1),
             load.eq(complete & self.items.valid
                     & (~present | (self.take & (byte == TREES - 1)))),

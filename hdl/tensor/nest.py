@@ -7,20 +7,22 @@ from isa.registers import BLOCKS, REDUCTION
 
 
 def tensor_walker(m: Module, name: str, registers, stream: str, loops, *, start, stop,
-                  core: int = 0, place: str | None = None, counts=None, strides=None) -> Walker:
+                  core: int = 0, base=None, place: str | None = None, counts=None,
+                  strides=None) -> Walker:
     """A walker, added to `m` as `name`, that takes its inputs from the registers of `stream`.
 
     Parameters
     ----------
     loops : loops of the operation, innermost first
     core : begins at the item of this core (the stream then has no loop over cores)
+    base : the first address; by default that of the registers
     place : the stream that rows, columns and their window are taken from; None if unbounded
     counts, strides : values for loops that the registers have not
     """
     counts, strides = counts or {}, strides or {}
     walker = Walker(loops=loops, bounded=place is not None)
     m.submodules[name] = walker
-    base = registers[f"{stream}_base"].address
+    base = registers[f"{stream}_base"].address if base is None else base
     if core:
         base = base + core * registers[f"{stream}_core"].stride
     m.d.comb += [walker.start.eq(start), walker.stop.eq(stop), walker.base.eq(base)]

@@ -37,7 +37,7 @@ class Sequencer(wiring.Component):
     drained : pulse; the older bank is free again
     valid, word, position, bank, first : to the cores
     final : with `valid`: the sum at this position is complete with this word
-    positions_last : the last position of a block, known from the end of the first pass on
+    positions_last : the last position of a block; until the end of the first pass the highest
     wait_stream, wait_stationary, wait_drain : why there is no word in this cycle, if some are left
 
     Timing
@@ -109,5 +109,5 @@ class Sequencer(wiring.Component):
                          last.eq(self.tile_last)]
         with m.If(self.clear):
             m.d.sync += [loaded.eq(0), complete.eq(0), begun.eq(0), used.eq(0), later.eq(0),
-                         self.position.eq(0), self.bank.eq(0)]
+                         self.position.eq(0), self.bank.eq(0), self.positions_last.eq(-1)]
         return m

@@ -36,8 +36,8 @@ async def begin(dut, specials=False):
 
 def small_gemm(cores=1, **more):
     block = CONFIG.block
-    return gemm(2 * block, 16 * cores, 8 * min(3, CONFIG.max_passes), block=block, stream=0, stationary=512, output=HALF,
-                cores=cores, **more)
+    return gemm(2 * block, 16 * cores, 8 * min(3, CONFIG.max_passes), block=block, stream=0,
+                stationary=512, output=HALF, cores=cores, **more)
 
 
 async def with_stalls(driver, values):

@@ -20,6 +20,13 @@ def test_operations(name):
               parameters={"config": config})
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random(name):
+    config = CONFIGS[name]
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_random",
+              parameters={"config": config, "count": 120})
+
+
 def test_rate():
     bench.run(TensorUnit(config=Config(**SMALL)), "verif.tensor.bench_rate",
               parameters={"config": SMALL})

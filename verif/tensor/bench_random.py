@@ -1,0 +1,44 @@
+"""The tensor unit against the model: random operations, random stalls, now and then a trap."""
+
+import cocotb
+
+from isa.config import Config
+from isa.memmap import Trap
+from verif import bench, seeds
+from verif.tensor.driver import Driver, describe
+from verif.tensor.random_operations import Operations
+
+GIVEN = bench.parameters()
+CONFIG = Config(**GIVEN["config"])
+STALLS = (0, 0, 0, 0.1, 0.5)
+
+
+@cocotb.test(timeout_time=400, timeout_unit="ms")
+async def operations(dut):
+    draw = seeds.generator("operations")
+    driver = Driver(dut, CONFIG)
+    source = Operations(CONFIG, draw)
+    source.fill(driver.words)
+    await driver.start()
+    seen = {"nan": 0, "saturations": 0, "trap": 0}
+    for number in range(GIVEN["count"]):
+        if number % 4 == 0:
+            source.fill(driver.words)
+        values = source.operation()
+        broken = number % 10 == 9
+        if broken:
+            stream = str(draw.choice(["stream", "stationary", "output"]))
+            values[f"tensor.{stream}.base"]["address"] += int(draw.choice([-2048, 2048, 1 << 19]))
+            values[f"tensor.{stream}.base"]["address"] %= 1 << 20
+        driver.memory.stall = float(draw.choice(STALLS))
+        try:
+            done = await driver.check(values)
+        except AssertionError as error:
+            raise AssertionError(f"operation {number}, stall {driver.memory.stall}:\n"
+                                 f"{describe(values)}\n{error}") from None
+        assert broken or done.trap == Trap.NONE
+        seen["nan"] += done.nan
+        seen["saturations"] += done.saturations > 0
+        seen["trap"] += done.trap != Trap.NONE
+    cocotb.log.info("%d operations; of these with: %s", GIVEN["count"], seen)
+    assert all(seen.values()), "some case was never met"

@@ -1,0 +1,160 @@
+"""Random operations that are in order, or break one rule."""
+
+from math import prod
+
+import numpy as np
+
+from isa.config import MODES, TREES, WORD_BITS
+from isa.formats import E5M2, FormatCode
+from isa.registers import ADDRESS_BITS, BLOCKS, POSITIONS, REDUCTION, TENSOR_STREAMS, Unit
+from sim.loops import nest
+from sim.registers import defaults
+
+WRAP = 1 << ADDRESS_BITS
+TRIES = 200  # at a stream that fits its region
+
+
+class Operations:
+    """Draws operations of a configuration.
+
+    Inputs lie in the lower half of the scratchpad and outputs in the upper half; the lower half
+    is four regions: FP8 words, FP8 words, raw accumulators, binary32 numbers.
+
+    Parameters
+    ----------
+    draw : numpy generator
+    """
+
+    def __init__(self, config, draw):
+        self.config = config
+        self.draw = draw
+        quarter = config.words // 8
+        self.regions = {"stream": (0, 2 * quarter), "stationary": (0, 2 * quarter),
+                        "raw": (2 * quarter, 3 * quarter), "bias": (3 * quarter, 4 * quarter),
+                        "output": (4 * quarter, 8 * quarter)}
+
+    def chance(self, probability):
+        return bool(self.draw.random() < probability)
+
+    def below(self, least, most):
+        """An integer from `least` to `most`."""
+        return int(self.draw.integers(least, most + 1))
+
+    def fill(self, words):
+        """Random contents of the scratchpad."""
+        draw = self.draw
+        codes = draw.integers(0, 256, (words.size, 8), np.uint8)
+        if self.chance(0.6):  # no NaN nor infinity
+            codes = (codes & 0x80) | (codes % 0x78).astype(np.uint8)
+        if self.chance(0.5):
+            codes = (codes & 0x80) | (0x28 + codes % 0x18).astype(np.uint8)
+        codes[draw.random(codes.shape) < draw.choice([0.05, 0.5, 0.9])] = 0
+        words[:] = codes.view(np.uint64)[:, 0]
+        first, end = self.regions["raw"]
+        words[first:end] = [self._raw() for _ in range(first, end)]
+        first, end = self.regions["bias"]
+        numbers = (draw.standard_normal(2 * (end - first))
+                   * 2.0 ** draw.integers(-20, 20)).astype(np.float32).view(np.uint32)
+        special = draw.random(numbers.size) < 0.05
+        numbers[special] = draw.choice(
+            np.array([0, 0x80000000, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC12345, 1,
+                      0x80000001, 0x007FFFFF], np.uint32), special.sum())
+        words[first:end] = numbers.view(np.uint64)
+
+    def _raw(self):
+        """A word that a raw accumulator may have, whichever of its words it is."""
+        bits = self.config.accumulator_bits
+        if bits > WORD_BITS:  # high bytes near zero, and any low word
+            if self.chance(0.5):
+                return int(self.draw.integers(0, 2**64, dtype=np.uint64))
+            return int.from_bytes(bytes(self.draw.choice([0, 0xFF, 0x80, 3], 8).tolist()), "little")
+        if self.chance(0.05):
+            return -(1 << bits - 1) % 2**64
+        return self.below(-(1 << bits - 3), 1 << bits - 3) % 2**64
+
+    def counts(self, loops, most):
+        """Counts of `loops` with a product of at most `most`."""
+        counts = dict.fromkeys(loops, 1)
+        for loop in self.draw.permutation(list(loops)):
+            room = most // prod(counts.values())
+            counts[str(loop)] = self.below(1, max(1, min(room, 6 if self.chance(0.7) else 32)))
+        return counts
+
+    def operation(self):
+        """Registers of an operation that is in order."""
+        config, draw = self.config, self.draw
+        r = defaults(Unit.TENSOR)
+        mode = r["tensor.mode"]
+        positions = self.counts(POSITIONS, config.block)
+        turnable = prod(positions.values()) % 8 == 0
+        if not turnable and config.block >= 8 and self.chance(0.3):
+            positions = {"p0": self.below(1, config.block // 8), "p1": 8, "p2": 1}
+            positions = dict(zip(POSITIONS, draw.permutation(list(positions.values())).tolist(),
+                                 strict=True))
+            turnable = True
+        q0 = int(draw.choice([1, 2, 4, 8]))
+        r["tensor.positions"] = {**positions, "q0": q0, "q1": TREES // q0,
+                                 "cores": self.below(1, config.cores)}
+        r["tensor.reduction"] = self.counts(REDUCTION, min(config.max_passes, self.below(1, 6)))
+        r["tensor.blocks"] = self.counts(BLOCKS, self.below(1, 5))
+        wide = sum(f is E5M2 for f in MODES[config.mode])
+        mode["stationary"] = self.below(0, min(wide, 1))
+        mode["stream"] = self.below(0, min(wide - mode["stationary"], 1))
+        mode["transpose"] = self.below(0, 1)
+        mode["turn_stream"] = int(turnable and self.chance(0.5))
+        mode["output"] = int(draw.choice([0, 0, 0, 1, 1, 1, 2, 3]))
+        fp8, raw = mode["output"] < 2, mode["output"] == FormatCode.RAW
+        mode["turn_output"] = int(turnable and fp8 and self.chance(0.4))
+        mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 2]))
+        mode["bias"] = int(not raw and not mode["turn_output"] and self.chance(0.4))
+        mode["relu"] = int(not raw and self.chance(0.3))
+        mode["stochastic"] = int(not raw and self.chance(0.4))
+        mode["scale"] = self.below(-64, 63) if self.chance(0.2) else self.below(-14, 4)
+        r["tensor.key"]["key"] = int(draw.integers(0, 2**32))
+        r["tensor.depth"]["passes"] = self.below(
+            0, min(2**32 - 1, config.max_passes - prod(r["tensor.reduction"].values())))
+        width = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode["output"], 1)
+        self._place(r, "stream", "stream", 1)
+        self._place(r, "stationary", "stationary", 1)
+        self._place(r, "output", "output", width)
+        self._place(r, "bias", "bias", 4)
+        self._place(r, "aux", "raw" if mode["aux"] == 2 else "stream",
+                    config.raw_words if mode["aux"] == 2 else 1)
+        return r
+
+    def _place(self, r, stream, region, width):
+        """Strides, window and base of a stream, so that what is inside lies in its region."""
+        first, end = self.regions[region]
+        loops = TENSOR_STREAMS[stream]
+        bounded = f"tensor.{stream}.window" in r
+        counts = {loop: r[f"tensor.{group}"][field]
+                  for group, fields in (("positions", (*POSITIONS, "q0", "q1")),
+                                        ("reduction", REDUCTION), ("blocks", BLOCKS))
+                  for loop in loops if loop in fields for field in (loop,)}
+        counts["core"] = r["tensor.positions"]["cores"]
+        axes = loops[::-1]
+        window = self.chance(0.5)
+        for attempt in range(TRIES):
+            reach = max(1, 40 - attempt // 4)
+            for loop in loops:
+                row = r[f"tensor.{stream}.{loop}"]
+                row["stride"] = self.below(-reach, reach) * (width if self.chance(0.5) else 1)
+                if bounded and window:
+                    row["dy"], row["dx"] = self.below(-2, 3), self.below(-2, 3)
+            if bounded and window:
+                r[f"tensor.{stream}.window"] = {
+                    "y": self.below(-3, 3), "x": self.below(-3, 3),
+                    "height": self.below(1, 12), "width": self.below(1, 12)}
+            # aux is read where the output is written
+            items = nest(r, f"tensor.{stream}", counts, axes, window=bounded)
+            offsets = (items.address + WRAP // 2) % WRAP - WRAP // 2
+            inside = items.inside if stream != "aux" else nest(
+                r, "tensor.output", counts, axes).inside
+            offsets = offsets[inside]
+            low, high = (int(offsets.min()), int(offsets.max())) if offsets.size else (0, 0)
+            room = end - first - width - (high - low)
+            if room >= 0:
+                base = first - low + self.below(0, room)
+                r[f"tensor.{stream}.base"]["address"] = base % WRAP
+                return
+        raise AssertionError(f"no place for {stream} {counts}")
