@@ -47,7 +47,7 @@ def words(draw):
         yield draw.getrandbits(64)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def decode(dut):
     seen = set()
     for word in words(seeds.stdlib("decode")):

@@ -20,7 +20,7 @@ def show(scalar):
     return f"setr {OUTPUT.name}, {scalar}, 0\n"
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers(dut):
     b = await Bench.start(dut, STALL)
     host = b.host
@@ -38,7 +38,7 @@ async def registers(dut):
         assert await host.read(Control.INTERRUPT_ENABLE) == value
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def halt_and_interrupt(dut):
     b = await Bench.start(dut, STALL)
     await b.host.write(Control.INTERRUPT_ENABLE, 1)
@@ -63,7 +63,7 @@ async def halt_and_interrupt(dut):
     assert dut.interrupt.value and (await b.wait()).code == 1
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def scalars(dut):
     b = await Bench.start(dut, STALL)
     await b.halts(show("r3") + show("r15") + f"""
@@ -85,7 +85,7 @@ async def scalars(dut):
     assert shown(b.vector) == [0, 0]
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def skips(dut):
     b = await Bench.start(dut, STALL)
     values = (0, 1, -1, 2**31 - 1, -2**31)
@@ -101,7 +101,7 @@ async def skips(dut):
         assert shown(b.vector) == wanted, condition
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def loops(dut):
     b = await Bench.start(dut, STALL)
     count = "addi r1, r1, 1\n"
@@ -122,7 +122,7 @@ async def loops(dut):
         assert shown(b.vector) == [wanted], text
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def random_programs(dut):
     b = await Bench.start(dut, STALL)
     b.vector.duration = b.tensor.duration = lambda pc: 1 + pc % 13
@@ -140,7 +140,7 @@ async def random_programs(dut):
         total += count + 50
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def rate(dut):
     """Straight code takes a cycle an instruction, but for the beginning."""
     b = await Bench.start(dut, 0.0)
@@ -150,7 +150,7 @@ async def rate(dut):
     assert cycles < 1120
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def dispatch(dut):
     b = await Bench.start(dut, STALL)
     b.tensor.duration = lambda pc: 30
@@ -181,7 +181,7 @@ async def dispatch(dut):
     assert 25 < waited < 90, waited
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def tokens(dut):
     b = await Bench.start(dut, STALL)
     b.tensor.duration = lambda pc: 40
@@ -231,7 +231,7 @@ class _Shared(list):
         self.order.append((self.name, *entry))
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def moves_and_counters(dut):
     b = await Bench.start(dut, STALL)
     words = [b.draw.getrandbits(64) for _ in range(40)]
@@ -261,7 +261,7 @@ async def moves_and_counters(dut):
     assert await b.host.read64(counter_offset("move_busy")) == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def tensor_events(dut):
     """Counters and tag counters of what the tensor unit reports, and the NaN flag."""
     b = await Bench.start(dut, STALL)

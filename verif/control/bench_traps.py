@@ -26,7 +26,7 @@ def word(mnemonic, bits=0):
     return f".word {OPCODE.encode(BY_MNEMONIC[mnemonic].opcode) | bits}\n"
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def illegal(dut):
     b = await Bench.start(dut, STALL)
     for text in (
@@ -40,7 +40,7 @@ async def illegal(dut):
     await b.halts("skip eq, r0, r0, +1\n.word 0\nloop 0, +1\n.word 0\nhalt 0")
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def loops_too_deep(dut):
     b = await Bench.start(dut, STALL)
     deep = "".join(f"loop 2, +{9 - i}\n" for i in range(4))
@@ -50,7 +50,7 @@ async def loops_too_deep(dut):
     await b.halts(deep + "loop 0, +1\nnop\nloop 7, +0\nnop\nnop\nnop\nhalt 0")
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def fetch(dut):
     b = await Bench.start(dut, STALL)
     end = Bench.EXTERNAL
@@ -72,7 +72,7 @@ async def fetch(dut):
     await works(b)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def move(dut):
     b = await Bench.start(dut, STALL)
     top = Bench.CONFIG.words
@@ -98,7 +98,7 @@ async def move(dut):
     await works(b)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def units(dut):
     b = await Bench.start(dut, STALL)
     b.tensor.duration = lambda pc: 30
@@ -131,7 +131,7 @@ async def units(dut):
         await works(b)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def token_overflow(dut):
     b = await Bench.start(dut, STALL)
     b.tensor.duration = b.vector.duration = lambda pc: 1
@@ -147,7 +147,7 @@ async def token_overflow(dut):
     await works(b)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def deadlock(dut):
     b = await Bench.start(dut, STALL)
     b.tensor.duration = b.vector.duration = lambda pc: 100
@@ -168,7 +168,7 @@ async def deadlock(dut):
     await b.halts("run vector, post=1\nrun tensor, wait=1, post=2\nsync wait=2\nhalt 0")
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def start_while_busy(dut):
     """A second start is not looked at; writing DONE does not touch what runs."""
     b = await Bench.start(dut, STALL)

@@ -169,7 +169,7 @@ class Check:
         self.external[:] = np.frombuffer(bytes(self.memory.data), np.uint8)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def random_copies(dut):
     draw = seeds.stdlib("moves")
     scratchpad, unit, memory = await _start(dut)
@@ -191,7 +191,7 @@ async def random_copies(dut):
     assert unit.counts["word_stored"] == check.stored
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def full_rate(dut):
     """A long run takes a cycle a word, and what the memory needs to begin and to end."""
     scratchpad, unit, memory = await _start(dut)
@@ -209,7 +209,7 @@ async def full_rate(dut):
     check.compare()
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def traps(dut):
     scratchpad, unit, memory = await _start(dut, 0.2)
     check = Check(scratchpad, memory, seeds.generator("traps"))
@@ -249,7 +249,7 @@ async def traps(dut):
     assert len(unit.ended) == count
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def stop(dut):
     """Stopped at any time the unit ends soon, with the bus quiet, and works again afterwards."""
     draw = seeds.stdlib("stop")
