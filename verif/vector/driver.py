@@ -14,7 +14,7 @@ from sim import vector
 from sim.registers import defaults
 from verif import seeds, streams
 
-LIMIT_NS = 4_000_000
+LIMIT_NS = 100_000
 
 
 def registers(**values) -> dict:
