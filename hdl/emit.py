@@ -64,8 +64,10 @@ def emit_design(component, name: str) -> Emitted:
     text = "\n".join(
         f"module \\{verilog_names[module]}\n{_rename(body, verilog_names)}end\n"
         for module, body in modules.items())
-    # No opt_expr: it breaks masks of whole words into bits, which simulates several times slower.
-    script = [f"read_rtlil <<rtlil\n{text}\nrtlil", "proc -nomux -norom -noopt", "memory_collect"]
+    # No opt_expr at large: it breaks masks of whole words into bits, which simulates several times
+    # slower. But operands of no bits must go, since Verilog has none: &{} is 1 and would become 0.
+    script = [f"read_rtlil <<rtlil\n{text}\nrtlil", "proc -nomux -norom -noopt",
+              "opt_expr r:A_WIDTH=0 r:B_WIDTH=0 %u", "memory_collect"]
     removed = " ".join(f"-remove {attribute}" for attribute in _ATTRIBUTES)
     script += [f"attrmap {removed}", f"attrmap -modattr {removed}", "write_verilog -norename"]
     yosys = find_yosys(lambda version: version >= (0, 40))

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,6 +89,26 @@ def test_verilog_is_the_same_each_time_and_names_no_file():
     texts = {emit(Four(constants=(1, 2, 3, 4)), "four") for _ in range(2)}
     assert len(texts) == 1
     assert ".py" not in texts.pop()
+
+
+class Empty(wiring.Component):
+    """Operators on no bits, as a parameter at its smallest makes them."""
+
+    def __init__(self):
+        super().__init__({"all": Out(1), "any": Out(1), "equal": Out(1), "xor": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        none = Signal(0)
+        m.d.comb += [self.all.eq(none.all()), self.any.eq(none.any()), self.equal.eq(none == 0),
+                     self.xor.eq(none.xor())]
+        return m
+
+
+def test_operators_on_no_bits():
+    verilog = emit(Empty(), "empty")
+    for port, value in (("all", 1), ("any", 0), ("equal", 1), ("xor", 0)):
+        assert re.search(rf"assign {port} = 1'h{value};", verilog), verilog
 
 
 CHIP = {
