@@ -123,11 +123,8 @@ class Walker(wiring.Component):
             with m.If(~last[i]):
                 m.d.comb += [chosen_begin.eq(begins[i]),
                              chosen_step.eq(self.steps[self.loops[i]][step])]
-        m.d.comb += moved.eq(chosen_begin + chosen_step)
-        with m.If(take):
-            for i, begin in enumerate(begins):
-                with m.If(last[i - 1] if i else Const(1, 1)):
-                    m.d.sync += begin.eq(moved)
-        with m.If(self.start):
-            m.d.sync += [begin.eq(origin) for begin in begins]
+        m.d.comb += moved.eq(Mux(self.start, origin, chosen_begin + chosen_step))
+        for i, begin in enumerate(begins):
+            with m.If(self.start | (take & (last[i - 1] if i else Const(1, 1)))):
+                m.d.sync += begin.eq(moved)
         return begins[0]

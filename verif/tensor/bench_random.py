@@ -28,7 +28,8 @@ async def operations(dut):
         broken = number % 10 == 9
         if broken:
             stream = str(draw.choice(["stream", "stationary", "output"]))
-            values[f"tensor.{stream}.base"]["address"] += int(draw.choice([-2048, 2048, 1 << 19]))
+            away = CONFIG.words // 2 * (1 if stream == "output" else -1)
+            values[f"tensor.{stream}.base"]["address"] += int(draw.choice([away, 1 << 19]))
             values[f"tensor.{stream}.base"]["address"] %= 1 << 20
         driver.memory.stall = float(draw.choice(STALLS))
         try:

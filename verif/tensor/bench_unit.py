@@ -95,8 +95,14 @@ async def finishing(dut):
 @cocotb.test(skip=CONFIG.max_passes < 4, **TEST)
 async def stored_sums(dut):
     """A product in two halves, the sums of the first stored raw and added in the second, is the
-    whole product."""
+    whole product, poison included."""
     driver = await begin(dut)
+    for specials in (False, True):
+        driver.words[:] = moderate(CONFIG.words, specials)
+        await store_and_add(driver)
+
+
+async def store_and_add(driver):
     rows, words = CONFIG.block, CONFIG.raw_words
     places = {"stream": 0, "stationary": 512, "block": CONFIG.block}
     raw = {"output": FormatCode.RAW}

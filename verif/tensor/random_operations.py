@@ -62,12 +62,11 @@ class Operations:
         words[first:end] = numbers.view(np.uint64)
 
     def _raw(self):
-        """A word that a raw accumulator may have, whichever of its words it is."""
+        """A word that a raw accumulator may have, whichever of its words it is, and far enough
+        from the ends of the range that no sum leaves it."""
         bits = self.config.accumulator_bits
-        if bits > WORD_BITS:  # high bytes near zero, and any low word
-            if self.chance(0.5):
-                return int(self.draw.integers(0, 2**64, dtype=np.uint64))
-            return int.from_bytes(bytes(self.draw.choice([0, 0xFF, 0x80, 3], 8).tolist()), "little")
+        if bits > WORD_BITS:
+            return int.from_bytes(bytes(self.draw.choice([0, 0xFF, 0xF0, 3], 8).tolist()), "little")
         if self.chance(0.05):
             return -(1 << bits - 1) % 2**64
         return self.below(-(1 << bits - 3), 1 << bits - 3) % 2**64
@@ -136,9 +135,13 @@ class Operations:
         window = self.chance(0.5)
         for attempt in range(TRIES):
             reach = max(1, 40 - attempt // 4)
-            for loop in loops:
+            dense = width
+            for loop in map(str, self.draw.permutation(list(loops))):
                 row = r[f"tensor.{stream}.{loop}"]
                 row["stride"] = self.below(-reach, reach) * (width if self.chance(0.5) else 1)
+                if attempt % 4 == 3:  # one loop within another
+                    row["stride"] = dense * self.draw.choice([-1, 1]).item()
+                    dense *= counts[loop]
                 if bounded and window:
                     row["dy"], row["dx"] = self.below(-2, 3), self.below(-2, 3)
             if bounded and window:
@@ -153,8 +156,14 @@ class Operations:
             offsets = offsets[inside]
             low, high = (int(offsets.min()), int(offsets.max())) if offsets.size else (0, 0)
             room = end - first - width - (high - low)
-            if room >= 0:
+            if room >= 0 and (stream != "output" or _apart(offsets, width)):
                 base = first - low + self.below(0, room)
                 r[f"tensor.{stream}.base"]["address"] = base % WRAP
                 return
         raise AssertionError(f"no place for {stream} {counts}")
+
+
+def _apart(offsets, width) -> bool:
+    """Whether words of `width` at these offsets do not overlap."""
+    ordered = np.sort(offsets, axis=None)
+    return bool(np.all(ordered[1:] - ordered[:-1] >= width))
