@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 
-from hdl.memory.bodies import verilog_files
+from hdl.bodies import verilog_files
 
 __all__ = ["Emitted", "emit", "emit_design", "merge_modules", "verilog_files"]
 

@@ -1,4 +1,5 @@
-"""Verilog bodies of the memories, for simulation and FPGA; see `verilog_files`."""
+"""Verilog bodies for simulation and FPGA of what flows replace with their own: memories and clock
+gates."""
 
 from pathlib import Path
 
