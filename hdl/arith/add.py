@@ -37,22 +37,22 @@ class FloatAdd(wiring.Component):
         m.submodules.rounder = rounder = Rounder(width=ALIGNED_BITS + 1)
 
         # The larger magnitude stays, the smaller is aligned to it.
+        # Both differences of the exponents are ready when the comparison is.
+        a, b = Unpacked(m, "s0_a", self.a), Unpacked(m, "s0_b", self.b)
         s0_swap = Signal()
         s0_large = Signal(32)
         s0_small = Signal(32)
-        s0_distance = Signal(EXPONENT_BITS)
+        s0_rights = [self._right(m, f"s0_{name}", x, y) for name, x, y in
+                     (("a_over_b", a, b), ("b_over_a", b, a))]
         s0_right = Signal(SHIFT_BITS)
         m.d.comb += [
             s0_swap.eq(self.a[:31] < self.b[:31]),
             s0_large.eq(Mux(s0_swap, self.b, self.a)),
             s0_small.eq(Mux(s0_swap, self.a, self.b)),
+            s0_right.eq(Mux(s0_swap, s0_rights[1], s0_rights[0])),
         ]
         large = Unpacked(m, "s0_large", s0_large)
         small = Unpacked(m, "s0_small", s0_small)
-        m.d.comb += [
-            s0_distance.eq(large.exponent - small.exponent),
-            s0_right.eq(s0_distance | Mux(s0_distance[SHIFT_BITS:] != 0, (1 << SHIFT_BITS) - 1, 0)),
-        ]
         aligned = shift_right_sticky(
             m, "s0", Cat(Const(0, EXTRA_BITS), small.significand), s0_right)
 
@@ -103,3 +103,10 @@ class FloatAdd(wiring.Component):
             self.out.eq(rounder.out),
         ]
         return m
+
+    def _right(self, m: Module, name: str, large: Unpacked, small: Unpacked):
+        """The shift that aligns `small` to `large`; from the largest on, only sticky is left."""
+        distance = Signal(EXPONENT_BITS, name=f"{name}_distance")
+        m.d.comb += distance.eq(large.exponent - small.exponent)
+        most = (1 << SHIFT_BITS) - 1
+        return distance[:SHIFT_BITS] | Mux(distance[SHIFT_BITS:] != 0, most, 0)

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.arith.binary32 import BIAS, SIGNIFICAND_BITS, Unpacked, shift_right_sticky
+from hdl.arith.binary32 import BIAS, SIGNIFICAND_BITS, Unpacked
 from hdl.arith.round import ROUNDER_EXPONENT_BITS, Rounder
 
 PRODUCT_BITS = 2 * SIGNIFICAND_BITS
@@ -38,7 +38,7 @@ class FloatMultiply(wiring.Component):
         b = Unpacked(m, "s0_b", self.b)
 
         # The significands are multiplied as they are: the rounder shifts subnormal ones left, and
-        # a product below the smallest exponent is shifted right to it here.
+        # a product below the smallest exponent right.
         s0_exponent = Signal(signed(ROUNDER_EXPONENT_BITS))
         s0_below = Signal(signed(ROUNDER_EXPONENT_BITS))
         s0_invalid = Signal()
@@ -67,7 +67,8 @@ class FloatMultiply(wiring.Component):
         m.d.comb += [
             rounder.en.eq(self.en),
             rounder.sign.eq(s1_sign),
-            rounder.magnitude.eq(shift_right_sticky(m, "s1", s1_product, s1_right)),
+            rounder.magnitude.eq(s1_product),
+            rounder.right.eq(s1_right),
             rounder.exponent.eq(s1_exponent),
             rounder.nan.eq(s1_nan),
             rounder.infinite.eq(s1_infinite),

@@ -12,6 +12,7 @@ from hdl.arith.binary32 import (
     NAN,
     SIGNIFICAND_BITS,
     normalise,
+    shift_right_sticky,
 )
 
 ROUNDER_EXPONENT_BITS = EXPONENT_BITS + 2  # signed, twice the range of the format
@@ -31,6 +32,9 @@ class Rounder(wiring.Component):
     sign, magnitude
     exponent
         The biased exponent if the highest bit of the magnitude is one; signed, at least 1.
+    right
+        Where it is not zero, the magnitude is shifted right by it instead of being normalised, and
+        `exponent` must be 1.
     nan, infinite : the result is NaN; else infinity with `sign`
     out : the bits of the result; overflow is infinity, a magnitude of zero keeps its sign
 
@@ -50,6 +54,7 @@ class Rounder(wiring.Component):
             "sign": In(1),
             "magnitude": In(width),
             "exponent": In(signed(ROUNDER_EXPONENT_BITS)),
+            "right": In(range(width)),
             "nan": In(1),
             "infinite": In(1),
             "out": Out(32),
@@ -65,7 +70,14 @@ class Rounder(wiring.Component):
         with m.If((self.exponent >= 1) & (self.exponent <= width)):
             m.d.comb += stop.eq(1 << (width - self.exponent)[:(width - 1).bit_length()])
         m.d.comb += probe.eq(self.magnitude | stop)
-        shifted, count = normalise(m, "s0", self.magnitude, probe)
+        left, count = normalise(m, "s0", self.magnitude, probe)
+        right = shift_right_sticky(m, "s0", self.magnitude, self.right)
+        below = Signal()
+        shifted = Signal(width)
+        m.d.comb += [
+            below.eq(self.right != 0),
+            shifted.eq(Mux(below, right, left)),
+        ]
 
         s1_sign = Signal(reset_less=True)
         s1_nan = Signal(reset_less=True)
@@ -79,7 +91,7 @@ class Rounder(wiring.Component):
                 s1_sign.eq(self.sign),
                 s1_nan.eq(self.nan),
                 s1_infinite.eq(self.infinite),
-                s1_exponent.eq(self.exponent - count),
+                s1_exponent.eq(Mux(below, 1, self.exponent - count)),
                 s1_kept.eq(shifted[width - SIGNIFICAND_BITS:]),
                 s1_guard.eq(shifted[width - SIGNIFICAND_BITS - 1]),
                 s1_sticky.eq(shifted[:width - SIGNIFICAND_BITS - 1] != 0),

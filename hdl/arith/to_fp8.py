@@ -8,6 +8,7 @@ from hdl.arith.binary32 import BIAS, SIGNIFICAND_BITS, Unpacked, normalise, shif
 from isa.formats import E4M3, E5M2
 
 EXPONENT_BITS = 10  # signed; holds any exponent of binary32 plus any scale
+SHIFT_BITS = 5
 RANDOM_BITS = 16
 KEPT_BITS = 1 + E4M3.fraction_bits  # the wider significand, implicit one included
 
@@ -47,21 +48,28 @@ class ToFp8(wiring.Component):
         value = Unpacked(m, "s0", self.value)
         shifted, count = normalise(m, "s0", value.significand, value.significand)
 
-        # The exponent that the code would have, were there no lower bound; E5M2 is written with
-        # the significand one bit lower, so that both keep their last bit in the same place.
-        s0_exponent = Signal(signed(EXPONENT_BITS))
-        m.d.comb += s0_exponent.eq(
-            value.exponent + self.scale - count
-            - Mux(self.format, BIAS - E5M2.bias, BIAS - E4M3.bias))
+        # The exponent that the code would have, were there no lower bound, less one; and what is
+        # missing to the lower bound. Neither waits for the other.
+        s0_start = Signal(signed(EXPONENT_BITS))
+        s0_above = Signal(signed(EXPONENT_BITS))
+        s0_below = Signal(signed(EXPONENT_BITS))
+        m.d.comb += [
+            s0_start.eq(value.exponent + self.scale
+                        - Mux(self.format, BIAS - E5M2.bias + 1, BIAS - E4M3.bias + 1)),
+            s0_above.eq(s0_start - count),
+            s0_below.eq(count - s0_start),
+        ]
 
         s1 = {name: Signal(shape, name=f"s1_{name}", reset_less=True) for name, shape in (
-            ("significand", SIGNIFICAND_BITS), ("exponent", signed(EXPONENT_BITS)), ("sign", 1),
-            ("nan", 1), ("infinite", 1), ("format", 1), ("stochastic", 1),
-            ("random", RANDOM_BITS))}
+            ("significand", SIGNIFICAND_BITS), ("above", EXPONENT_BITS - 1),
+            ("right", SHIFT_BITS), ("sign", 1), ("nan", 1), ("infinite", 1), ("format", 1),
+            ("stochastic", 1), ("random", RANDOM_BITS))}
+        far = (1 << SHIFT_BITS) - 1  # shifts everything below the last bit that rounding looks at
         with m.If(self.en):
             m.d.sync += [
                 s1["significand"].eq(shifted),
-                s1["exponent"].eq(s0_exponent),
+                s1["above"].eq(Mux(s0_above < 0, 0, s0_above)),
+                s1["right"].eq(Mux(s0_above >= 0, 0, Mux(s0_below > far, far, s0_below))),
                 s1["sign"].eq(value.sign),
                 s1["nan"].eq(value.nan),
                 s1["infinite"].eq(value.infinite),
@@ -93,20 +101,13 @@ class ToFp8(wiring.Component):
 
     def _round(self, m: Module, s1: dict):
         """The code below the sign as if exponents went on upwards."""
-        exponent = s1["exponent"]
-
-        # The fixed point is 4 kept bits, of E5M2 the last 3, and then all that is below them.
+        # The fixed point is 4 kept bits, of E5M2 the last 3, and then all that is below them, so
+        # that the last bit of both formats is in the same place.
         width = SIGNIFICAND_BITS + 1
         below = width - KEPT_BITS
         placed = Signal(width)
-        far = Signal(signed(EXPONENT_BITS))
-        right = Signal(5)
-        m.d.comb += [
-            placed.eq(Mux(s1["format"], s1["significand"], s1["significand"] << 1)),
-            far.eq(1 - exponent),
-            right.eq(Mux(exponent >= 1, 0, Mux(far > 31, 31, far))),
-        ]
-        grid = shift_right_sticky(m, "s1", placed, right)
+        m.d.comb += placed.eq(Mux(s1["format"], s1["significand"], s1["significand"] << 1))
+        grid = shift_right_sticky(m, "s1", placed, s1["right"])
         kept, rest = grid[below:], grid[:below]
 
         up = Signal()
@@ -115,12 +116,12 @@ class ToFp8(wiring.Component):
             (rest[below - RANDOM_BITS:] + s1["random"])[RANDOM_BITS],
             rest[-1] & (kept[0] | (rest[:-1] != 0))))
 
-        # Kept bits and exponent side by side; the leading one adds to the exponent.
-        base = Signal(signed(EXPONENT_BITS))
-        rounded = Signal(signed(EXPONENT_BITS + KEPT_BITS))
+        # Exponent and kept bits side by side; the leading one adds to the exponent.
+        base = Signal(EXPONENT_BITS + E4M3.fraction_bits)
+        rounded = Signal(EXPONENT_BITS + KEPT_BITS)
         m.d.comb += [
-            base.eq(Mux(exponent >= 1, exponent - 1, 0)),
-            rounded.eq(Mux(s1["format"], base << E5M2.fraction_bits, base << E4M3.fraction_bits)
-                       + kept + up),
+            base.eq(Mux(s1["format"], s1["above"] << E5M2.fraction_bits,
+                        s1["above"] << E4M3.fraction_bits) + kept),
+            rounded.eq(base + up),
         ]
         return rounded
