@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.axi import Axi4, AxiLite
+from hdl.clock import gated, lingering
 from hdl.control.unit import ControlUnit
 from hdl.external import ExternalPort
 from hdl.memory.scratchpad import Scratchpad
@@ -15,6 +16,12 @@ from isa.config import Config
 from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
 
 ID_BITS = 1  # fetch and move
+
+
+def _active(command):
+    """Whether a unit has anything to do or to hear."""
+    return (command.set.valid | command.run.valid | command.pending | command.busy
+            | command.stop)
 
 
 class Chip(wiring.Component):
@@ -43,9 +50,12 @@ class Chip(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.control = control = ControlUnit()
-        m.submodules.tensor = tensor = TensorUnit(config=config)
-        m.submodules.vector = vector = VectorUnit(config=config)
-        m.submodules.move = move = MoveUnit(config=config)
+        tensor = TensorUnit(config=config)
+        vector = VectorUnit(config=config)
+        move = MoveUnit(config=config)
+        for name, unit in (("tensor", tensor), ("vector", vector), ("move", move)):
+            # A little longer than it is busy, since answers may still be on their way.
+            gated(m, name, lingering(m, _active(unit.command)), {name: unit})
         m.submodules.external = external = ExternalPort(readers=2)
         # The first of a list wins a bank: what the trees wait for comes first.
         readers = [tensor.stream, *tensor.stationary, tensor.aux,

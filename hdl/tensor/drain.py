@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hdl.clock import gated
 from hdl.interfaces import ReadPort, WritePort, registers_layout
 from hdl.streams.reader import WordReader
 from hdl.tensor.bias import WORDS as BIAS_WORDS
@@ -127,8 +128,8 @@ class Drain(wiring.Component):
     def _lanes(self, m, raw, steps, serial):
         mode = self.registers.mode
         lanes = [Lane(config=self.config) for _ in range(TREES)]
+        gated(m, "lanes", steps.en.any(), {f"lane_{i}": lane for i, lane in enumerate(lanes)})
         for tree, lane in enumerate(lanes):
-            m.submodules[f"lane_{tree}"] = lane
             m.d.comb += [
                 lane.en.eq(steps.en[tree]),
                 lane.sum.eq(Mux(serial, raw.total, raw.sum[tree])),

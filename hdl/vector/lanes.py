@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.clock import gated
 from hdl.vector.delay import delayed
 from hdl.vector.lane import Lane
 from hdl.vector.layouts import FLOAT_BITS, LANE_MODE
@@ -67,8 +68,9 @@ class Lanes(wiring.Component):
             m.d.sync += held.eq(Cat(self.s0_valid, held[:-1]))
         with m.If(self.clear):
             m.d.sync += [self.valid.eq(0), held.eq(0)]
-        for i in range(LANES):
-            m.submodules[f"lane_{i}"] = lane = Lane()
+        lanes = {f"lane_{i}": Lane() for i in range(LANES)}
+        gated(m, "lanes", en | take, lanes)
+        for i, lane in enumerate(lanes.values()):
             m.d.comb += [
                 lane.en.eq(en),
                 lane.take.eq(take),

@@ -1,9 +1,10 @@
 """Builds the shared library of a Verilated chip and the harness."""
 
 import ctypes
+import re
 from pathlib import Path
 
-from hdl.emit import emit, verilog_files
+from hdl.emit import Emitted, emit_design, verilog_files
 from verif import build
 
 HARNESS = Path(__file__).with_name("harness.cpp")
@@ -15,6 +16,8 @@ _ARGUMENTS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "uniq
 _FLAGS = {"OPT_FAST": "-O2", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2",
           "USER_CPPFLAGS": "-fPIC -fno-strict-aliasing"}
 _NAME = "libchip.so"
+_MANY = 4  # instances of a module that share code, where it is long
+_LONG = 15_000  # characters of Verilog, with what is inside
 
 
 def library(component, name: str, *, waves: bool = False) -> Path:
@@ -29,19 +32,43 @@ def library(component, name: str, *, waves: bool = False) -> Path:
     waves : bool
         With the means to write waves; slower.
     """
-    verilog = emit(component, "chip")
-    key = build.digest([verilog, *verilog_files(), LINT, HARNESS, build.version(),
+    design = emit_design(component, "chip")
+    key = build.digest([design.verilog, *verilog_files(), LINT, HARNESS, build.version(),
                         repr((_ARGUMENTS, _FLAGS, waves))])
 
     def make(directory: Path) -> None:
         source = directory / "chip.v"
-        source.write_text(verilog)
+        source.write_text(design.verilog)
+        shared = directory / "shared.vlt"
+        shared.write_text(_shared(design))
         build.execute([build.verilator(), *_ARGUMENTS, *(["--trace"] if waves else []),
-                       "--Mdir", str(directory), "-o", _NAME, str(LINT),
+                       "--Mdir", str(directory), "-o", _NAME, str(LINT), str(shared),
                        *map(str, verilog_files()), str(source), str(HARNESS)], directory)
         build.make(directory, "Vchip.mk", _FLAGS)
 
     return build.cached("simulation", name, key, make) / _NAME
+
+
+def _shared(design: Emitted) -> str:
+    """A .vlt file that keeps long modules of many instances, such as trees and lanes, apart.
+
+    Verilator would copy them into one function: that is slower to build and to run.
+    """
+    texts = {text.split("(", 1)[0].strip(): text
+             for text in re.split(r"(?m)^module ", design.verilog)[1:]}
+    paths = {}
+    for path, module in design.names.items():
+        paths.setdefault(module, []).append(path)
+    chosen = []
+    for instances in paths.values():
+        inside = [m for path, m in design.names.items()
+                  if path == instances[0] or path.startswith(instances[0] + ".")]
+        many = len(instances) >= _MANY and sum(len(texts[m]) for m in inside) >= _LONG
+        within = any(path.startswith(outer + ".") for path in instances for outer in chosen)
+        if many and not within:
+            chosen += instances
+    modules = sorted({design.names[path] for path in chosen})
+    return "`verilator_config\n" + "".join(f'no_inline -module "{m}"\n' for m in modules)
 
 
 def load(path: Path) -> ctypes.CDLL:
