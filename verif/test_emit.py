@@ -141,10 +141,12 @@ def test_verilator_reads_the_bodies_with_every_warning_on():
 
 
 def test_yosys_reads_the_chip_without_a_warning(chip, tmp_path):
-    yosys.run([*(f"read_verilog {body}" for body in verilog_files()), f"read_verilog {chip}",
+    # The one waiver: a clock gate is a latch.
+    yosys.run(['logger -nowarn "Latch inferred for signal .*winnow_clock_gate..open"',
+               *(f"read_verilog {body}" for body in verilog_files()), f"read_verilog {chip}",
                "hierarchy -check -top chip", "proc", "check -assert"], tmp_path)
     log = (tmp_path / "run.log").read_text()
-    assert "Warning" not in log
+    assert not [line for line in log.splitlines() if line.startswith("Warning")]
 
 
 def test_every_waiver_has_its_reason():
