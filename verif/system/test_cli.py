@@ -1,0 +1,127 @@
+"""The command: what a user's mistakes are answered with, and that they leave nothing behind."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from isa.assembler import assemble, to_bytes
+from winnow import cli, files
+from winnow.network import NETWORKS, Conv, Linear, Network, NetworkError, Shape
+
+PROGRAM = "li r1, 5\nhalt 3\n"
+
+
+def run(capsys, *arguments):
+    """Exit code and stderr of the command."""
+    code = cli.main([str(a) for a in arguments])
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["run", "--net", "alexnet"], "network 'alexnet' is unknown: there are digits"),
+    (["run", "--data", "mnist"], "data set 'mnist' is unknown: there are digits"),
+    (["run", "--config", "huge"], "configuration 'huge' is unknown: there are small"),
+    (["run", "--set", "cores=3"], "cores = 3: must be 1, 2, 4 or 8"),
+    (["run", "--set", "cores=two"], "cores must be an integer"),
+    (["run", "--set", "colour=red"], "NAME one of name, cores"),
+    (["run", "--epochs", "0"], "epochs = 0: must be at least 1"),
+    (["run", "--set", "scratchpad_kib=32"], "of scratchpad beside"),
+    (["verilog", "--set", "accumulator_bits=8", "-o", "OUT"], "accumulator_bits = 8"),
+    (["asm", "absent.s", "-o", "OUT"], "absent.s: cannot be read: No such file"),
+    (["disasm", "absent.bin"], "absent.bin: cannot be read"),
+])
+def test_mistakes_are_one_line(capsys, tmp_path, arguments, message):
+    out = tmp_path / "out"
+    arguments = [out if a == "OUT" else a for a in arguments]
+    if arguments[0] == "run":
+        arguments += ["--device", "model", "--out", out]
+    code, error = run(capsys, *arguments)
+    assert code == 2
+    assert message in error
+    assert error.startswith("winnow: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_network_that_does_not_fit_names_layer_and_sizes(capsys):
+    _, error = run(capsys, "run", "--device", "model", "--set", "scratchpad_kib=32")
+    assert re.search(r"(conv\d|fc) needs \d+ bytes of scratchpad", error)
+    assert "configuration small has 32768" in error
+
+
+def test_assembler_mistake_names_the_place_and_leaves_no_file(capsys, tmp_path):
+    source, out = tmp_path / "bad.s", tmp_path / "bad.bin"
+    source.write_text("nop\n  li r1, oops\n")
+    code, error = run(capsys, "asm", source, "-o", out)
+    assert code == 2
+    assert f"{source}:2:10: 'oops' is not defined" in error
+    assert not out.exists()
+
+
+def test_assemble_and_back(capsys, tmp_path):
+    source, binary = tmp_path / "p.s", tmp_path / "p.bin"
+    source.write_text(PROGRAM)
+    assert cli.main(["asm", str(source), "-o", str(binary)]) == 0
+    assert binary.read_bytes() == to_bytes(assemble(PROGRAM))
+    assert cli.main(["disasm", str(binary)]) == 0
+    assert assemble(capsys.readouterr().out) == assemble(PROGRAM)
+
+
+def test_disassembler_refuses_a_torn_file(capsys, tmp_path):
+    torn = tmp_path / "torn.bin"
+    torn.write_bytes(bytes(13))
+    code, error = run(capsys, "disasm", torn)
+    assert code == 2 and "13 bytes, must be a multiple of 8" in error
+
+
+def test_unwritable_output(capsys, tmp_path):
+    source, wall = tmp_path / "p.s", tmp_path / "wall"
+    source.write_text(PROGRAM)
+    wall.write_text("a file, not a folder")
+    code, error = run(capsys, "asm", source, "-o", wall / "p.bin")
+    assert code == 2 and "cannot be written" in error
+
+
+def test_files_are_whole_or_absent(tmp_path):
+    target = tmp_path / "figure.json"
+    with pytest.raises(TypeError):
+        files.write_json(target, {"bad": object()})
+    assert list(tmp_path.iterdir()) == []
+    files.write_json(target, {"good": 1})
+    assert json.loads(target.read_text()) == {"good": 1}
+
+
+def test_help_of_every_command():
+    listed = subprocess.run([sys.executable, "-m", "winnow.cli", "--help"],
+                            capture_output=True, text=True, check=True).stdout
+    for command in ("run", "verilog", "synth", "program", "asm", "disasm", "isa"):
+        assert command in listed
+        text = subprocess.run([sys.executable, "-m", "winnow.cli", command, "--help"],
+                              capture_output=True, text=True, check=True).stdout
+        assert "usage: winnow" in text
+
+
+@pytest.mark.parametrize(("layers", "message"), [
+    ((Conv("a", 0), Linear("fc", 10)), "layer a: channels = 0: must be positive"),
+    ((Conv("a", 8, kernel=4), Linear("fc", 10)), "layer a: kernel = 4"),
+    ((Conv("a", 8, stride=3), Linear("fc", 10)), "layer a: stride = 3"),
+    ((Conv("a", 8, padding=3), Linear("fc", 10)), "layer a: padding = 3"),
+    ((Conv("a", 8), Conv("b", 8, kernel=7, stride=1, padding=0), Conv("c", 8, padding=0)),
+     "layer c: kernel 3 with padding 0 does not fit the map 8x2x2"),
+    ((Conv("a", 8),), "layer a: gives 8x8x8, the last layer must give one pixel"),
+    ((Linear("fc", -1),), "layer fc: channels = -1"),
+    ((), "has no layers"),
+])
+def test_networks_without_meaning(layers, message):
+    with pytest.raises(NetworkError) as error:
+        Network("n", Shape(1, 8, 8), layers).lowered()
+    assert message in str(error.value)
+
+
+def test_multiply_adds_are_those_of_the_definition():
+    layers = {layer.name: layer for layer in NETWORKS["digits"].lowered()}
+    assert layers["conv1"].macs == 64 * 8 * 1 * 9
+    assert layers["conv2"].macs == 16 * 16 * 8 * 9
+    assert layers["fc"].macs == 10 * 16 * 16
