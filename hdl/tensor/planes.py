@@ -19,7 +19,7 @@ def wire(m: Module, name: str, value: Value) -> Signal:
 def spread(bit: Value, width: int, mask: int = -1) -> Value:
     """`width` bits: `mask` where `bit` is one, else zero. Wires, but one operation in simulation.
     """
-    return Mux(bit, Const(mask, width), Const(0, width))
+    return Mux(bit, Const(mask & ((1 << width) - 1), width), Const(0, width))
 
 
 def register(m: Module, name: str, value: Value) -> Signal:

@@ -84,7 +84,13 @@ class Operations:
         config, draw = self.config, self.draw
         r = defaults(Unit.TENSOR)
         mode = r["tensor.mode"]
-        positions = self.counts(POSITIONS, config.block)
+        mode["output"] = int(draw.choice([0, 0, 0, 1, 1, 1, 2, 3]))
+        fp8, raw = mode["output"] < 2, mode["output"] == FormatCode.RAW
+        width = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode["output"], 1)
+        cores = self.below(1, config.cores)
+        # all outputs fill at most half of their region
+        room = (config.words // 4) // (width * cores)
+        positions = self.counts(POSITIONS, min(room, config.block))
         turnable = prod(positions.values()) % 8 == 0
         if not turnable and config.block >= 8 and self.chance(0.3):
             positions = {"p0": self.below(1, config.block // 8), "p1": 8, "p2": 1}
@@ -93,16 +99,15 @@ class Operations:
             turnable = True
         q0 = int(draw.choice([1, 2, 4, 8]))
         r["tensor.positions"] = {**positions, "q0": q0, "q1": TREES // q0,
-                                 "cores": self.below(1, config.cores)}
+                                 "cores": cores}
         r["tensor.reduction"] = self.counts(REDUCTION, min(config.max_passes, self.below(1, 6)))
-        r["tensor.blocks"] = self.counts(BLOCKS, self.below(1, 5))
+        room //= prod(positions.values())
+        r["tensor.blocks"] = self.counts(BLOCKS, max(1, min(room, self.below(1, 5))))
         wide = sum(f is E5M2 for f in MODES[config.mode])
         mode["stationary"] = self.below(0, min(wide, 1))
         mode["stream"] = self.below(0, min(wide - mode["stationary"], 1))
         mode["transpose"] = self.below(0, 1)
         mode["turn_stream"] = int(turnable and self.chance(0.5))
-        mode["output"] = int(draw.choice([0, 0, 0, 1, 1, 1, 2, 3]))
-        fp8, raw = mode["output"] < 2, mode["output"] == FormatCode.RAW
         mode["turn_output"] = int(turnable and fp8 and self.chance(0.4))
         mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 2]))
         mode["bias"] = int(not raw and not mode["turn_output"] and self.chance(0.4))
@@ -112,7 +117,6 @@ class Operations:
         r["tensor.key"]["key"] = int(draw.integers(0, 2**32))
         r["tensor.depth"]["passes"] = self.below(
             0, min(2**32 - 1, config.max_passes - prod(r["tensor.reduction"].values())))
-        width = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode["output"], 1)
         self._place(r, "stream", "stream", 1)
         self._place(r, "stationary", "stationary", 1)
         self._place(r, "output", "output", width)

@@ -30,6 +30,10 @@ def test_narrowest_accumulator(mode):
          words=2000)
 
 
+def test_widest_accumulator():
+    _run({"mode": "e5m2", "accumulator_bits": 128, "tree_stages": 0}, False, words=2000)
+
+
 @pytest.mark.parametrize("bits, widths", [(40, [40]), (62, [62]), (72, [36, 36]),
                                           (128, [42, 43, 43])])
 def test_parts(bits, widths):
