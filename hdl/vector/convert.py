@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.arith.random import RandomBits
 from hdl.arith.to_fp8 import ToFp8
+from hdl.clock import gated
 from hdl.interfaces import address_bits
 from hdl.vector.delay import delayed
 from hdl.vector.layouts import ELEMENT_BITS, FLOAT_BITS, MODE, place_layout
@@ -82,9 +83,11 @@ class Converter(wiring.Component):
         element = (LANES - 1).bit_length()
         first = Signal(32)  # number of the word's first element
         m.d.comb += first.eq(self.s0_place.offset << element)
-        for i in range(LANES):
-            m.submodules[f"random_{i}"] = random = RandomBits()
-            m.submodules[f"round_{i}"] = rounding = ToFp8()
+        randoms = {f"random_{i}": RandomBits() for i in range(LANES)}
+        roundings = {f"round_{i}": ToFp8() for i in range(LANES)}
+        gated(m, "codes", en, randoms | roundings)
+        for i, (random, rounding) in enumerate(
+                zip(randoms.values(), roundings.values(), strict=True)):
             m.d.comb += [
                 random.en.eq(en),
                 random.key.eq(self.key),

@@ -47,6 +47,6 @@ class GroupCounter(wiring.Component):
         with m.Elif(active & self.ready):
             m.d.sync += active.eq(~ends.all())
             for i, counter in enumerate(rounds):
-                with m.If(ends[:i].all()):
+                with m.If(ends[:i].all() if i else 1):
                     m.d.sync += counter.eq(Mux(ends[i], 1, counter + 1))
         return m

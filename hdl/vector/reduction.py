@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.clock import gated
 from hdl.vector.accumulate import LaneSum
 from hdl.vector.layouts import FLOAT_BITS
 from hdl.vector.sums import SumWords
@@ -65,8 +66,9 @@ class Reduction(wiring.Component):
         with m.If(self.clear):
             m.d.sync += held.eq(0)
 
-        for i in range(LANES):
-            m.submodules[f"lane_{i}"] = lane = LaneSum()
+        lanes = {f"lane_{i}": LaneSum() for i in range(LANES)}
+        gated(m, "lanes", en | self.clear, lanes)
+        for i, lane in enumerate(lanes.values()):
             m.d.comb += [
                 lane.clear.eq(self.clear),
                 lane.en.eq(en),
