@@ -1,6 +1,6 @@
 """The parts of a binary32 number, and the steps that the float units share: unpack, shift."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from isa.formats import BINARY32
@@ -65,15 +65,20 @@ def normalise(m: Module, name: str, magnitude: Value, probe: Value) -> tuple[Val
         moved = Signal(width, name=f"{name}_moved_{by}")
         m.d.comb += [
             zero.eq(probe[width - by:] == 0),
-            moved.eq(Mux(zero, magnitude << by, magnitude)),
+            moved.eq(Mux(zero, _shifted_left(magnitude, by), magnitude)),
         ]
         if step:
             following = Signal(width, name=f"{name}_probe_{by}")
-            m.d.comb += following.eq(Mux(zero, probe << by, probe))
+            m.d.comb += following.eq(Mux(zero, _shifted_left(probe, by), probe))
             probe = following
         magnitude = moved
         count.insert(0, zero)
     return magnitude, Cat(*count)
+
+
+def _shifted_left(value: Value, by: int) -> Value:
+    """`value` shifted left, as wide as it was: `<<` would grow beyond 64 bits, which is slow."""
+    return Cat(Const(0, by), value[:len(value) - by])
 
 
 def shift_right_sticky(m: Module, name: str, magnitude: Value, by: Value) -> Value:

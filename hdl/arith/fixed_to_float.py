@@ -1,6 +1,6 @@
 """A fixed-point sum to binary32, the one rounding of an exact sum."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +9,7 @@ from hdl.arith.round import ROUNDER_EXPONENT_BITS, Rounder
 
 MAGNITUDE_BITS = 64
 CHUNK_BITS = 32
+PART_BITS = 36
 
 
 class FixedToFloat(wiring.Component):
@@ -54,9 +55,8 @@ class FixedToFloat(wiring.Component):
         m = Module()
         m.submodules.rounder = rounder = Rounder(width=MAGNITUDE_BITS)
 
-        s0_magnitude = Signal(self.width)
-        m.d.comb += s0_magnitude.eq(Mux(self.value < 0, -self.value, self.value))
-        magnitude, dropped = self._shorten(m, s0_magnitude)
+        s0_sign = self.value[-1]
+        magnitude, dropped = self._shorten(m, self._absolute(m, s0_sign))
 
         s1_magnitude = Signal(MAGNITUDE_BITS, reset_less=True)
         s1_exponent = Signal(signed(ROUNDER_EXPONENT_BITS), reset_less=True)
@@ -67,7 +67,7 @@ class FixedToFloat(wiring.Component):
             m.d.sync += [
                 s1_magnitude.eq(magnitude),
                 s1_exponent.eq(self.scale + top + dropped),
-                s1_sign.eq(self.value < 0),
+                s1_sign.eq(s0_sign),
                 s1_nan.eq(self.nan),
             ]
         m.d.comb += [
@@ -79,6 +79,18 @@ class FixedToFloat(wiring.Component):
             self.out.eq(rounder.out),
         ]
         return m
+
+    def _absolute(self, m: Module, sign):
+        """The magnitude of the value, in parts that with their carry fit 64 bits."""
+        parts, carry = [], sign
+        for low in range(0, self.width, PART_BITS):
+            bits = self.value.as_unsigned()[low:low + PART_BITS]
+            inverse = Mux(sign, Const(-1, len(bits)), Const(0, len(bits)))
+            part = Signal(len(bits) + 1, name=f"s0_part_{low}")
+            m.d.comb += part.eq((bits ^ inverse) + carry)
+            parts.append(part[:-1])
+            carry = part[-1]
+        return Cat(*parts)
 
     def _shorten(self, m: Module, magnitude):
         """64 bits that round alike, and how many bits were dropped below them.
