@@ -85,7 +85,7 @@ class FixedToFloat(wiring.Component):
         parts, carry = [], sign
         for low in range(0, self.width, PART_BITS):
             bits = self.value.as_unsigned()[low:low + PART_BITS]
-            inverse = Mux(sign, Const(-1, len(bits)), Const(0, len(bits)))
+            inverse = Mux(sign, Const((1 << len(bits)) - 1), Const(0, len(bits)))
             part = Signal(len(bits) + 1, name=f"s0_part_{low}")
             m.d.comb += part.eq((bits ^ inverse) + carry)
             parts.append(part[:-1])

@@ -16,10 +16,13 @@ def wire(m: Module, name: str, value: Value) -> Signal:
     return signal
 
 
-def spread(bit: Value, width: int, mask: int = -1) -> Value:
-    """`width` bits: `mask` where `bit` is one, else zero. Wires, but one operation in simulation.
+def spread(bit: Value, width: int, mask: int | None = None) -> Value:
+    """`width` bits: `mask` (or all ones) where `bit` is one, else zero.
+
+    Wires, but one operation in simulation.
     """
-    return Mux(bit, Const(mask & ((1 << width) - 1), width), Const(0, width))
+    ones = (1 << width) - 1
+    return Mux(bit, Const(ones if mask is None else mask, width), Const(0, width))
 
 
 def register(m: Module, name: str, value: Value) -> Signal:

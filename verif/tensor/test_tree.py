@@ -24,10 +24,13 @@ def test_every_pair(mode, bits, stages):
     _run({"mode": mode, "accumulator_bits": bits, "tree_stages": stages}, True, words=3000)
 
 
-@pytest.mark.parametrize("mode", ["mixed", "e5m2"])
-def test_narrowest_accumulator(mode):
-    _run({"mode": mode, "accumulator_bits": SMALLEST_BITS[mode], "tree_stages": 0}, False,
-         words=2000)
+@pytest.mark.parametrize("mode, bits", [
+    ("mixed", SMALLEST_BITS["mixed"]),
+    ("e5m2", SMALLEST_BITS["e5m2"]),
+    ("e4m3", 128),
+])
+def test_narrow_and_wide_accumulators(mode, bits):
+    _run({"mode": mode, "accumulator_bits": bits, "tree_stages": 0}, False, words=2000)
 
 
 def test_widest_accumulator():
