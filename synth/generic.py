@@ -1,7 +1,8 @@
 """Synthesis to generic gates: what a unit costs, independent of any library.
 
 The script is that of published comparisons: `synth -flatten -noabc`, then `abc` with two-input
-gates and multiplexers. Memories are black boxes, and their bits are counted apart.
+gates and multiplexers. Memories and clock gates are black boxes; the bits of memories are counted
+apart.
 """
 
 import json
@@ -17,7 +18,7 @@ from synth import yosys
 from synth.units import UNITS
 
 GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX"
-_MEMORIES = "t:winnow_*"
+_BODIES = "t:winnow_*"
 _FLIP_FLOP = re.compile(r"\$_(S|A|AL)?DFFS?R?(CE|E)?_|\$_DLATCH")
 
 
@@ -66,17 +67,16 @@ def measure(component, name: str, *, flat: bool = True) -> dict:
             f"hierarchy -check -top {name}",
             f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
             f"abc -g {GATES}",
-            "flatten",
-            "opt_clean",
-            "delete t:$scopeinfo",
+            "flatten -noscopeinfo",
             "tee -q -o stat.json stat -json",
-            f"tee -q -o depth.txt ltp -noff * {_MEMORIES} %d",
-            f"dump -o memories.il {_MEMORIES}",
+            f"tee -q -o depth.txt ltp -noff * {_BODIES} %d",
+            f"dump -o memories.il {_BODIES}",
         ], directory)
         stat, depth, memories = ((directory / file).read_text()
                                  for file in ("stat.json", "depth.txt", "memories.il"))
     cells = json.loads(stat)["design"]["num_cells_by_type"]
-    cells = {kind: count for kind, count in cells.items() if not kind.startswith("winnow_")}
+    cells = {kind: count for kind, count in cells.items()
+             if not kind.startswith("winnow_") and kind != "$scopeinfo"}
     flip_flops = sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
     total = sum(cells.values())
     return {
