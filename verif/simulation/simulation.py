@@ -1,6 +1,7 @@
 """A chip at work in its surroundings: external memory, host port, interrupt."""
 
 import ctypes
+import functools
 import os
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from hdl.chip import Chip
 from isa.config import Config
 from verif import build
 from verif.simulation.library import library, load
+
+
+@functools.cache
+def _chip_library(config: Config, waves: bool) -> Path:
+    """The library of a whole chip; its Verilog is generated once a process."""
+    return library(Chip(config=config), config.name, waves=waves)
 
 
 class SimulationError(RuntimeError):
@@ -62,9 +69,10 @@ class Simulation:
         if waves is not None:
             Path(waves).parent.mkdir(parents=True, exist_ok=True)
             waves = os.fsencode(waves)
-        chip = Chip(config=config) if chip is None else chip
         self.config = config
-        self._library = load(library(chip, config.name, waves=waves is not None))
+        path = (_chip_library(config, waves is not None) if chip is None
+                else library(chip, config.name, waves=waves is not None))
+        self._library = load(path)
         self._handle = self._library.simulation_open(
             memory_bytes, seed, latency, round(stalls * 65536), waves, int(first), int(end))
         self.memory = np.ctypeslib.as_array(self._library.simulation_memory(self._handle),

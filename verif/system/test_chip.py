@@ -1,4 +1,4 @@
-"""The chip against the model: whole training programs, every byte of memory, every exact counter."""
+"""The chip against the model: whole training programs, each byte of memory, each exact counter."""
 
 import numpy as np
 import pytest
