@@ -39,6 +39,8 @@ def run(unit: str, config: Config) -> dict:
         cells_per_mac : combinational cells over the multiply-adds of a cycle
         memory_bits : bits of the memories, which are in no other figure
         depth : cells on the longest path between registers, memories and ports
+        fast_depth, fast_combinational_cells : before abc, which saves cells and makes the prefix
+            adders ripple; of flat flows only
         flow : flat, or hierarchical (each module mapped once, by itself); seconds
 
     Raises
@@ -66,29 +68,41 @@ def measure(component, name: str, *, flat: bool = True) -> dict:
             "read_verilog unit.v",
             f"hierarchy -check -top {name}",
             f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
+            "tee -q -o stat_fast.json stat -json",
+            f"tee -q -o depth_fast.txt ltp -noff * {_BODIES} %d",
             f"abc -g {GATES}",
             "flatten -noscopeinfo",
             "tee -q -o stat.json stat -json",
             f"tee -q -o depth.txt ltp -noff * {_BODIES} %d",
             f"dump -o memories.il {_BODIES}",
         ], directory)
-        stat, depth, memories = ((directory / file).read_text()
-                                 for file in ("stat.json", "depth.txt", "memories.il"))
-    cells = json.loads(stat)["design"]["num_cells_by_type"]
-    cells = {kind: count for kind, count in cells.items()
-             if not kind.startswith("winnow_") and kind != "$scopeinfo"}
-    flip_flops = sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
+        said = {path.name: path.read_text() for path in directory.iterdir()}
+    cells, flip_flops = _cells(said["stat.json"])
     total = sum(cells.values())
+    fast = {}
+    if flat:
+        fast_cells, _ = _cells(said["stat_fast.json"])
+        fast = {"fast_depth": _depth(said["depth_fast.txt"]),
+                "fast_combinational_cells": sum(fast_cells.values()) - flip_flops}
     return {
         "cells": total,
         "combinational_cells": total - flip_flops,
         "flip_flops": flip_flops,
-        "memory_bits": _memory_bits(memories),
-        "depth": _depth(depth),
+        "memory_bits": _memory_bits(said["memories.il"]),
+        "depth": _depth(said["depth.txt"]),
+        **fast,
         "cells_by_type": dict(sorted(cells.items())),
         "flow": "flat" if flat else "hierarchical",
         "seconds": round(time.monotonic() - begin, 1),
     }
+
+
+def _cells(text: str) -> tuple[dict[str, int], int]:
+    """Counts by type, without black boxes, and how many of them are flip-flops."""
+    cells = {kind: count
+             for kind, count in json.loads(text)["design"]["num_cells_by_type"].items()
+             if not kind.startswith("winnow_") and kind != "$scopeinfo"}
+    return cells, sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
 
 
 def _depth(text: str) -> int:

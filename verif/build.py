@@ -133,10 +133,11 @@ def make(directory: Path, makefile: str, flags: dict[str, str]) -> None:
     old = [argument for file in kept for argument in ("-o", file.name)]
     execute(["make", "-j2", "-f", makefile, *old,
              *(f"{name}={value}" for name, value in flags.items())], directory)
-    for file in directory.glob("*.gch"):  # precompiled headers, 140 MB
-        file.unlink()
     for file in directory.glob("verilated*.o"):
         if not (store / file.name).exists():
             draft = store / f"{file.name}.{os.getpid()}"
             shutil.copy(file, draft)
             draft.rename(store / file.name)
+    for file in directory.iterdir():  # tens of megabytes, and precompiled headers more
+        if file.suffix in (".o", ".a", ".d", ".gch", ".cpp", ".h"):
+            file.unlink()
