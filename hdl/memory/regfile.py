@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.memory.sram import address_width, require_positive
 
 _BODY_READS = 2
+_BODY_BITS = 64
 
 
 class RegisterFile(wiring.Component):
@@ -20,7 +21,8 @@ class RegisterFile(wiring.Component):
         The row changes at the end of the cycle; reads show it from the next cycle on.
 
     Nothing is reset: a row is undefined before its first write. Addresses of `depth` and above are
-    undefined. A body has two read ports; more reads take copies of it.
+    undefined. A body has two read ports; more reads take copies of it. Rows of more than 64 bits
+    are cut into equal parts, since they simulate slowly.
     """
 
     def __init__(self, *, width: int, depth: int, reads: int = 1):
@@ -40,23 +42,32 @@ class RegisterFile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for first in range(0, self.reads, _BODY_READS):
-            ports = {}
-            for i in range(_BODY_READS):
-                port = first + i
-                used = port < self.reads
-                ports[f"i_read_address_{i}"] = (self.read_address[port] if used
-                                               else Const(0, self.address_bits))
-                ports[f"o_read_data_{i}"] = (self.read_data[port] if used
-                                             else Signal(self.width, name="unused"))
-            m.submodules[f"body_{first // _BODY_READS}"] = Instance(
-                "winnow_regfile",
-                p_WIDTH=self.width,
-                p_DEPTH=self.depth,
-                p_ADDRESS_BITS=self.address_bits,
-                i_clk=ClockSignal(),
-                i_write_enable=self.write_enable,
-                i_write_address=self.write_address,
-                i_write_data=self.write_data,
-                **ports,
-            )
+            for part, (low, high) in enumerate(self._parts()):
+                self._body(m, f"body_{first // _BODY_READS}_{part}", first, low, high)
         return m
+
+    def _parts(self):
+        """Bits (low, high) of the memories that a row is cut into."""
+        count = -(-self.width // _BODY_BITS)
+        return [(self.width * i // count, self.width * (i + 1) // count) for i in range(count)]
+
+    def _body(self, m, name, first, low, high):
+        ports = {}
+        for i in range(_BODY_READS):
+            port = first + i
+            used = port < self.reads
+            ports[f"i_read_address_{i}"] = (self.read_address[port] if used
+                                            else Const(0, self.address_bits))
+            ports[f"o_read_data_{i}"] = (self.read_data[port][low:high] if used
+                                         else Signal(high - low, name="unused"))
+        m.submodules[name] = Instance(
+            "winnow_regfile",
+            p_WIDTH=high - low,
+            p_DEPTH=self.depth,
+            p_ADDRESS_BITS=self.address_bits,
+            i_clk=ClockSignal(),
+            i_write_enable=self.write_enable,
+            i_write_address=self.write_address,
+            i_write_data=self.write_data[low:high],
+            **ports,
+        )

@@ -13,7 +13,7 @@ def test_sram(width, depth):
               parameters={"width": width, "depth": depth})
 
 
-@pytest.mark.parametrize("width, depth, reads", [(1, 1, 1), (64, 16, 2), (9, 5, 3)])
+@pytest.mark.parametrize("width, depth, reads", [(1, 1, 1), (73, 16, 2), (9, 5, 3)])
 def test_register_file(width, depth, reads):
     bench.run(RegisterFile(width=width, depth=depth, reads=reads), MODULE,
               parameters={"width": width, "depth": depth, "reads": reads})
