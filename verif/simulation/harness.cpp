@@ -3,8 +3,10 @@
 // functions at the end do.
 //
 // External memory is one array behind an AXI4 subordinate: bursts of 64-bit words, in order on
-// each of the two directions, with a latency and seeded random stalls. Channels are sampled with
-// the clock low, after the chip's combinational logic has settled, and answered in the next cycle.
+// each of the two directions, with a latency and seeded random stalls.
+//
+// The chip sees its inputs through registers (top.v): what is written here before a rising edge,
+// it sees after it. So between two edges all inputs and outputs belong to the same cycle.
 
 #include <cstdint>
 #include <cstdio>
@@ -18,10 +20,6 @@
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
-
-// Ports as Verilator spells them: axi__name, control__name.
-#define AXI(name) (top->axi___05F##name)
-#define HOST(name) (top->control___05F##name)
 
 namespace {
 
@@ -81,9 +79,9 @@ struct Simulation {
         }
 #endif
         quiet();
-        top->rst = 1;
+        top->reset = 1;
         for (int i = 0; i < 4; ++i) step();
-        top->rst = 0;
+        top->reset = 0;
         cycles = 0;
     }
 
@@ -98,8 +96,10 @@ struct Simulation {
     // Inputs start random like everything else; none of these may.
     void quiet() {
         top->clk = 0;
-        AXI(arready) = AXI(awready) = AXI(wready) = AXI(rvalid) = AXI(bvalid) = 0;
-        HOST(arvalid) = HOST(awvalid) = HOST(wvalid) = HOST(rready) = HOST(bready) = 0;
+        top->axi_arready = top->axi_awready = top->axi_wready = 0;
+        top->axi_rvalid = top->axi_bvalid = 0;
+        top->control_arvalid = top->control_awvalid = top->control_wvalid = 0;
+        top->control_rready = top->control_bready = 0;
     }
 
     bool stalls() {
@@ -121,52 +121,45 @@ struct Simulation {
         top->eval();
 #if VM_TRACE
         if (trace.isOpen() && cycles >= wave_first && cycles < wave_end) {
-            trace.dump(2 * cycles + clock);
+            trace.dump(2 * cycles + !clock);
         }
 #endif
     }
 
-    // One clock cycle: settle, look at the channels, clock, answer.
+    // One clock cycle: look at the channels, set the inputs of the next cycle, clock.
     void step() {
-        evaluate(0);
-        const bool took_ar = AXI(arvalid) && AXI(arready);
-        const bool took_aw = AXI(awvalid) && AXI(awready);
-        const bool took_w = AXI(wvalid) && AXI(wready);
-        const bool took_r = AXI(rvalid) && AXI(rready);
-        const bool took_b = AXI(bvalid) && AXI(bready);
-        if (!top->rst) check();
-        if (took_ar) {
-            reads.push_back(accept(AXI(araddr), AXI(arlen), AXI(arid),
-                                   AXI(arsize), AXI(arburst)));
+        const bool took_r = top->axi_rvalid && top->axi_rready;
+        const bool took_b = top->axi_bvalid && top->axi_bready;
+        if (!top->reset) check();
+        if (top->axi_arvalid && top->axi_arready) {
+            reads.push_back(accept(top->axi_araddr, top->axi_arlen, top->axi_arid,
+                                   top->axi_arsize, top->axi_arburst));
         }
-        if (took_aw) {
-            writes.push_back(accept(AXI(awaddr), AXI(awlen), AXI(awid),
-                                    AXI(awsize), AXI(awburst)));
+        if (top->axi_awvalid && top->axi_awready) {
+            writes.push_back(accept(top->axi_awaddr, top->axi_awlen, top->axi_awid,
+                                    top->axi_awsize, top->axi_awburst));
         }
-        if (took_w) write(writes.front());
-        top_clock();
+        if (top->axi_wvalid && top->axi_wready) write(writes.front());
         if (took_r && reads.front().beat++ == reads.front().length) reads.pop_front();
         if (took_b) answers.pop_front();
-        drive(took_r, took_b);
-    }
-
-    void top_clock() {
-        evaluate(1);
         ++cycles;
+        drive(took_r, took_b);
+        evaluate(1);
+        evaluate(0);
     }
 
     void check() {
-        if (ar.broken(AXI(arvalid), AXI(arready), AXI(araddr), AXI(arlen),
-                      AXI(arid))) {
-            fail("AR changed before it was taken", AXI(araddr));
+        if (ar.broken(top->axi_arvalid, top->axi_arready, top->axi_araddr, top->axi_arlen,
+                      top->axi_arid)) {
+            fail("AR changed before it was taken", top->axi_araddr);
         }
-        if (aw.broken(AXI(awvalid), AXI(awready), AXI(awaddr), AXI(awlen),
-                      AXI(awid))) {
-            fail("AW changed before it was taken", AXI(awaddr));
+        if (aw.broken(top->axi_awvalid, top->axi_awready, top->axi_awaddr, top->axi_awlen,
+                      top->axi_awid)) {
+            fail("AW changed before it was taken", top->axi_awaddr);
         }
-        if (w.broken(AXI(wvalid), AXI(wready), AXI(wdata), AXI(wstrb),
-                     AXI(wlast))) {
-            fail("W changed before it was taken", AXI(wdata));
+        if (w.broken(top->axi_wvalid, top->axi_wready, top->axi_wdata, top->axi_wstrb,
+                     top->axi_wlast)) {
+            fail("W changed before it was taken", top->axi_wdata);
         }
     }
 
@@ -183,11 +176,11 @@ struct Simulation {
 
     void write(Burst& burst) {
         const bool last = burst.beat == burst.length;
-        if (static_cast<bool>(AXI(wlast)) != last) fail("WLAST is wrong", burst.address);
+        if (static_cast<bool>(top->axi_wlast) != last) fail("WLAST is wrong", burst.address);
         if (burst.response == OKAY) {
-            const uint64_t word = AXI(wdata);
+            const uint64_t word = top->axi_wdata;
             for (int i = 0; i < 8; ++i) {
-                if (AXI(wstrb) >> i & 1) {
+                if (top->axi_wstrb >> i & 1) {
                     memory[burst.address + 8 * burst.beat + i] = static_cast<uint8_t>(word >> 8 * i);
                 }
             }
@@ -202,84 +195,68 @@ struct Simulation {
 
     // Inputs of the next cycle. A beat that is offered stays until it is taken.
     void drive(bool took_r, bool took_b) {
-        AXI(arready) = reads.size() < OUTSTANDING && !stalls();
-        AXI(awready) = writes.size() + answers.size() < OUTSTANDING && !stalls();
-        AXI(wready) = !writes.empty() && !stalls();
-        if (!AXI(rvalid) || took_r) {
+        top->axi_arready = reads.size() < OUTSTANDING && !stalls();
+        top->axi_awready = writes.size() + answers.size() < OUTSTANDING && !stalls();
+        top->axi_wready = !writes.empty() && !stalls();
+        if (!top->axi_rvalid || took_r) {
             const bool offer = !reads.empty() && cycles >= reads.front().due && !stalls();
-            AXI(rvalid) = offer;
+            top->axi_rvalid = offer;
             if (offer) {
                 const Burst& burst = reads.front();
                 uint64_t word = 0;
                 if (burst.response == OKAY) {
                     std::memcpy(&word, memory + burst.address + 8 * burst.beat, 8);
                 }
-                AXI(rdata) = word;
-                AXI(rid) = burst.id;
-                AXI(rresp) = burst.response;
-                AXI(rlast) = burst.beat == burst.length;
+                top->axi_rdata = word;
+                top->axi_rid = burst.id;
+                top->axi_rresp = burst.response;
+                top->axi_rlast = burst.beat == burst.length;
             }
         }
-        if (!AXI(bvalid) || took_b) {
+        if (!top->axi_bvalid || took_b) {
             const bool offer = !answers.empty() && cycles >= answers.front().due && !stalls();
-            AXI(bvalid) = offer;
+            top->axi_bvalid = offer;
             if (offer) {
-                AXI(bid) = answers.front().id;
-                AXI(bresp) = answers.front().response;
+                top->axi_bid = answers.front().id;
+                top->axi_bresp = answers.front().response;
             }
         }
     }
 
     // The host's side. Both return the response, or -1 if the control port does not answer.
     int lite_read(uint32_t offset, uint32_t* value) {
-        HOST(araddr) = offset;
-        HOST(arvalid) = 1;
-        HOST(rready) = 1;
-        bool answered = false;
-        int response = -1;
-        for (int i = 0; i < LITE_LIMIT && !(answered && !HOST(arvalid)); ++i) {
-            settle();
-            const bool took_ar = HOST(arvalid) && HOST(arready);
-            if (HOST(rvalid) && HOST(rready)) {
-                *value = HOST(rdata);
-                response = HOST(rresp);
-                answered = true;
-            }
+        top->control_araddr = offset;
+        top->control_arvalid = 1;
+        top->control_rready = 1;
+        for (int i = 0; i < LITE_LIMIT; ++i) {
             step();
-            if (took_ar) HOST(arvalid) = 0;
-            if (answered) HOST(rready) = 0;
+            if (top->control_rvalid) {
+                *value = top->control_rdata;
+                top->control_rready = 0;
+                return top->control_rresp;
+            }
+            if (top->control_arready) top->control_arvalid = 0;
         }
-        return response;
+        return -1;
     }
 
     int lite_write(uint32_t offset, uint32_t value) {
-        HOST(awaddr) = offset;
-        HOST(awvalid) = 1;
-        HOST(wdata) = value;
-        HOST(wstrb) = 15;
-        HOST(wvalid) = 1;
-        HOST(bready) = 1;
-        bool answered = false;
-        int response = -1;
-        for (int i = 0; i < LITE_LIMIT && !answered; ++i) {
-            settle();
-            const bool took_aw = HOST(awvalid) && HOST(awready);
-            const bool took_w = HOST(wvalid) && HOST(wready);
-            if (HOST(bvalid)) {
-                response = HOST(bresp);
-                answered = true;
-            }
+        top->control_awaddr = offset;
+        top->control_awvalid = 1;
+        top->control_wdata = value;
+        top->control_wstrb = 15;
+        top->control_wvalid = 1;
+        top->control_bready = 1;
+        for (int i = 0; i < LITE_LIMIT; ++i) {
             step();
-            if (took_aw) HOST(awvalid) = 0;
-            if (took_w) HOST(wvalid) = 0;
+            if (top->control_bvalid) {
+                top->control_bready = 0;
+                return top->control_bresp;
+            }
+            if (top->control_awready) top->control_awvalid = 0;
+            if (top->control_wready) top->control_wvalid = 0;
         }
-        HOST(bready) = 0;
-        return response;
-    }
-
-    void settle() {
-        top->clk = 0;
-        top->eval();
+        return -1;
     }
 
     // 1 at the interrupt, 0 where the cycles ran out, -1 at an error of the bus.
@@ -287,7 +264,7 @@ struct Simulation {
         for (uint64_t end = cycles + most; cycles < end;) {
             step();
             if (error[0]) return -1;
-            if (top->__SYM__interrupt) return 1;
+            if (top->interrupt_up) return 1;
         }
         return 0;
     }

@@ -8,10 +8,11 @@ from hdl.emit import Emitted, emit_design, verilog_files
 from verif import build
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+TOP = Path(__file__).with_name("top.v")
 LINT = Path(__file__).parents[1] / "lint.vlt"
 
 _ARGUMENTS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--no-assert",
-              "--no-timing", "--prefix", "Vchip", "--top-module", "chip",
+              "--no-timing", "--prefix", "Vchip", "--top-module", "simulation_top",
               "--output-split", "40000", "-LDFLAGS", "-shared"]
 _FLAGS = {"OPT_FAST": "-O2", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2",
           "USER_CPPFLAGS": "-fPIC -fno-strict-aliasing"}
@@ -33,7 +34,7 @@ def library(component, name: str, *, waves: bool = False) -> Path:
         With the means to write waves; slower.
     """
     design = emit_design(component, "chip")
-    key = build.digest([design.verilog, *verilog_files(), LINT, HARNESS, build.version(),
+    key = build.digest([design.verilog, *verilog_files(), LINT, HARNESS, TOP, build.version(),
                         repr((_ARGUMENTS, _FLAGS, waves))])
 
     def make(directory: Path) -> None:
@@ -43,7 +44,7 @@ def library(component, name: str, *, waves: bool = False) -> Path:
         shared.write_text(_shared(design))
         build.execute([build.verilator(), *_ARGUMENTS, *(["--trace"] if waves else []),
                        "--Mdir", str(directory), "-o", _NAME, str(LINT), str(shared),
-                       *map(str, verilog_files()), str(source), str(HARNESS)], directory)
+                       *map(str, verilog_files()), str(source), str(TOP), str(HARNESS)], directory)
         build.make(directory, "Vchip.mk", _FLAGS)
 
     return build.cached("simulation", name, key, make) / _NAME
