@@ -179,10 +179,9 @@ struct Simulation {
         if (static_cast<bool>(top->axi_wlast) != last) fail("WLAST is wrong", burst.address);
         if (burst.response == OKAY) {
             const uint64_t word = top->axi_wdata;
+            uint8_t* bytes_of_word = memory + burst.address + 8 * burst.beat;
             for (int i = 0; i < 8; ++i) {
-                if (top->axi_wstrb >> i & 1) {
-                    memory[burst.address + 8 * burst.beat + i] = static_cast<uint8_t>(word >> 8 * i);
-                }
+                if (top->axi_wstrb >> i & 1) bytes_of_word[i] = static_cast<uint8_t>(word >> 8 * i);
             }
         }
         ++burst.beat;
