@@ -8,8 +8,11 @@ from pathlib import Path
 from isa import assembler, config, disassembler
 from isa.config import Config, ConfigError
 from isa.instructions import INSTRUCTION_BYTES
+from synth.yosys import SynthesisError
+from verif.build import ToolError
 from winnow import files
 from winnow.errors import UserError
+from winnow.host import DeviceError, NanInSum, TrapRaised
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,19 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
-    except (UserError, ConfigError, assembler.AssemblyError) as error:
+    except (UserError, ConfigError, assembler.AssemblyError, ToolError, SynthesisError,
+            TrapRaised, NanInSum, DeviceError) as error:
         return _fail(error)
     except KeyboardInterrupt:
         return _fail("interrupted")
-    except Exception as error:
-        if type(error).__name__ in _TOOL_ERRORS:
-            return _fail(error)
-        raise
-
-
-# Of packages that are imported only where they are needed.
-_TOOL_ERRORS = ("ToolError", "SimulationError", "TrapRaised", "NanInSum", "DeviceError",
-                "SynthesisError")
 
 
 def _fail(error) -> int:

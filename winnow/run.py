@@ -10,6 +10,7 @@ from tqdm import tqdm
 from isa.config import Config
 from winnow import datasets, files, network, report
 from winnow.compiler.training import Recipe, TrainingProgram
+from winnow.errors import UserError
 from winnow.host import Device, Driver, ModelDevice
 from winnow.session import Session
 
@@ -46,17 +47,20 @@ def run(config: Config, net: str, data: str, recipe: Recipe, *, seed: int, devic
 
 def _simulate(session: Session, result: report.Report, waves: Path | None) -> np.ndarray:
     """Train on the Verilog; external memory as it is at the end."""
-    from verif.simulation import Simulation
+    from verif.simulation import Simulation, SimulationError
 
     size = session.program.external.size
     began = time.monotonic()
     print("generating the Verilog and building the simulation (cached by content)", flush=True)
-    with Simulation(session.program.config, memory_bytes=size, waves=waves) as simulation:
-        result.seconds["build"] = time.monotonic() - began
-        driver = _train(session, simulation, result, CYCLES_AT_ONCE, "rtl")
-        result.count(session.program, driver)
-        result.cycles_per_second = round(result.cycles / result.seconds["rtl"])
-        return simulation.memory.copy()
+    try:
+        with Simulation(session.program.config, memory_bytes=size, waves=waves) as simulation:
+            result.seconds["build"] = time.monotonic() - began
+            driver = _train(session, simulation, result, CYCLES_AT_ONCE, "rtl")
+            result.count(session.program, driver)
+            result.cycles_per_second = round(result.cycles / result.seconds["rtl"])
+            return simulation.memory.copy()
+    except SimulationError as error:
+        raise UserError(f"simulation: {error}") from error
 
 
 def _train(session: Session, device: Device, result: report.Report, units: int,
