@@ -1,7 +1,7 @@
 import pytest
 
 from verif import bench, seeds, streams
-from verif.infrastructure.fixtures import PAYLOAD, Queue
+from verif.infrastructure.fixtures import PAYLOAD, Gates, Queue
 
 MODULE = "verif.infrastructure.bench_streams"
 
@@ -19,6 +19,10 @@ def test_a_failure_is_reported_with_its_seed():
 def test_a_bench_that_runs_nothing_fails(module):
     with pytest.raises(bench.BenchError):
         bench.run(Queue(), module)
+
+
+def test_clock_gates():
+    bench.run(Gates(), "verif.infrastructure.bench_clock")
 
 
 def test_pack_and_unpack():
