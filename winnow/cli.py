@@ -121,7 +121,7 @@ def _run(options) -> int:
                  device=options.device, out=options.out, waves=options.waves)
     print(report.text())
     print(f"written            {options.out / 'report.json'}, {options.out / 'report.png'}")
-    return 0 if report.memory_equal else 1
+    return 1 if report.memory_equal is False else 0
 
 
 def _verilog(options) -> None:

@@ -32,14 +32,13 @@ def run(config: Config, net: str, data: str, recipe: Recipe, *, seed: int, devic
         "train": dataset.train_labels.size, "test": dataset.test_labels.size})
     model = ModelDevice(config, program.external.size)
     _train(session, model, result, INSTRUCTIONS_AT_ONCE, "model")
-    result.model_test_accuracy = session.test_accuracy(model.memory)
     memory = model.memory
     if device == "rtl":
         memory = _simulate(session, result, waves)
+        result.first_difference = difference(program, memory, model.memory)
+        result.memory_equal = result.first_difference is None
     result.test_accuracy = session.test_accuracy(memory)
     result.weight_hashes = session.weight_hashes(memory)
-    result.first_difference = difference(program, memory, model.memory)
-    result.memory_equal = result.first_difference is None
     files.write_json(out / "report.json", result.as_json())
     files.write(out / "report.png", report.picture(result))
     return result

@@ -17,7 +17,6 @@ def report(tmp_path, *arguments) -> dict:
 
 def check(figures: dict, epochs: int) -> None:
     assert figures["memory_equal"] and figures["first_difference"] is None
-    assert figures["test_accuracy"] == figures["model_test_accuracy"]
     assert len(set(figures["weight_hashes"])) == len(figures["weight_hashes"]) == epochs
     assert figures["cycles"] == figures["counters"]["cycles"] > 0
     assert figures["config"]["name"] == "small" and figures["seconds"]["rtl"] > 0
