@@ -53,8 +53,6 @@ class Config:
         Size of the scratchpad.
     banks : int
         Scratchpad banks, consecutive parts of the address range.
-    axi_bits : int
-        Data width of the external memory port.
     """
 
     name: str = "small"
@@ -65,11 +63,10 @@ class Config:
     tree_stages: int = 2
     scratchpad_kib: int = 128
     banks: int = 16
-    axi_bits: int = 64
 
     def __post_init__(self):
         for name in ("cores", "block", "accumulator_bits", "tree_stages", "scratchpad_kib",
-                     "banks", "axi_bits"):
+                     "banks"):
             value = getattr(self, name)
             _require(type(value) is int, f"{name} = {value!r}: must be an integer")
         _require(self.mode in MODES, f"mode = {self.mode!r}: must be one of {', '.join(MODES)}")
@@ -91,7 +88,6 @@ class Config:
                  f"scratchpad_kib = {self.scratchpad_kib}: must be a power of two, at most 4096")
         _require(self.bank_words >= 2,
                  f"scratchpad_kib = {self.scratchpad_kib}: leaves a bank under two words")
-        _require(self.axi_bits == 64, f"axi_bits = {self.axi_bits}: must be 64")
 
     @property
     def words(self) -> int:

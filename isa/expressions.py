@@ -27,6 +27,15 @@ def float_bits(value: float) -> int:
     return int.from_bytes(struct.pack("<f", value), "little")
 
 
+LARGEST_BITS = 128  # of any value on the way
+
+
+def _small(value: int) -> int:
+    if value.bit_length() > LARGEST_BITS:
+        raise ValueError(f"a value of more than {LARGEST_BITS} bits")
+    return value
+
+
 def evaluate(text: str, names: dict[str, int]) -> int:
     """The value of `text`, in which `names` may stand; a division is that of integers."""
     stripped = text.lstrip()
@@ -45,7 +54,10 @@ def evaluate(text: str, names: dict[str, int]) -> int:
 def _value(node: ast.expr, names: dict[str, int]) -> int:
     match node:
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
-            return number
+            try:
+                return _small(number)
+            except ValueError as error:
+                raise ExpressionError(str(error), node.col_offset) from None
         case ast.Name(id=name):
             if name not in names:
                 raise ExpressionError(f"{name!r} is not defined", node.col_offset)
@@ -54,8 +66,11 @@ def _value(node: ast.expr, names: dict[str, int]) -> int:
             return _UNARY[type(op)](_value(operand, names))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             operands = _value(left, names), _value(right, names)
+            if isinstance(op, ast.LShift) and operands[1] > LARGEST_BITS:
+                raise ExpressionError(f"a shift by {operands[1]} is more than {LARGEST_BITS} bits",
+                                      node.col_offset)
             try:
-                return _BINARY[type(op)](*operands)
+                return _small(_BINARY[type(op)](*operands))
             except (ZeroDivisionError, ValueError, OverflowError) as error:
                 raise ExpressionError(str(error), node.col_offset) from None
         case ast.Call(func=ast.Name(id="f32"), args=[number], keywords=[]):

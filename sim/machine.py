@@ -217,7 +217,7 @@ class Machine:
         """Start every pending operation that can; True if there was one."""
         started = False
         for unit, operation in list(self.state.pending.items()):
-            if self._available(operation.wait):
+            if not self.state.done and self._available(operation.wait):
                 self._take(operation.wait)
                 del self.state.pending[unit]
                 self._execute(unit, operation)

@@ -116,6 +116,10 @@ def _run(options) -> int:
     from winnow.compiler.training import Recipe
     from winnow.run import run
 
+    if options.waves and options.device == "model":
+        raise UserError("--waves: the model has none, only --device rtl")
+    if options.waves:
+        files.check_folder(options.waves.parent)
     recipe = Recipe(epochs=options.epochs) if options.epochs is not None else Recipe()
     report = run(_config(options), options.net, options.data, recipe, seed=options.seed,
                  device=options.device, out=options.out, waves=options.waves)
@@ -134,6 +138,8 @@ def _verilog(options) -> None:
 def _synth(options) -> None:
     from synth import generic
 
+    if options.json:
+        files.check_folder(options.json.parent)
     figures = generic.run(options.unit, _config(options))
     for name, value in figures.items():
         print(f"{name:<20} {value}")

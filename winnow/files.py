@@ -25,6 +25,15 @@ def write(path: Path, content: bytes) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def check_folder(path: Path) -> None:
+    """`UserError` now rather than after the work, if nothing could be written into `path`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     write(path, text.encode())
 

@@ -120,6 +120,8 @@ class ModelDevice:
 
     def write32(self, offset: int, value: int) -> None:
         self._written[offset] = value % WORD32
+        if offset == Control.FLAGS and value >> Flag.NAN & 1:
+            self.machine.state.nan_pc = None
         if offset == Control.COMMAND and value & 1:
             self.machine.start(self._written.get(Control.PROGRAM, 0))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from isa.config import LANES, TREES
-from winnow.network import Layer
+from winnow.network import Layer, Shape, Taps
 
 
 def channel_blocks(maps: np.ndarray) -> np.ndarray:
@@ -15,19 +15,20 @@ def channel_blocks(maps: np.ndarray) -> np.ndarray:
     return padded.reshape(images, rows, columns, blocks, LANES).transpose(0, 3, 1, 2, 4)
 
 
-def unroll_taps(maps: np.ndarray, kernel: int) -> np.ndarray:
-    """Each pixel's kernel x kernel neighbours (padding kernel // 2) side by side as channels."""
-    _, rows, columns, _ = maps.shape
-    edge = kernel // 2
-    padded = np.pad(maps, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
-    taps = [padded[:, y:y + rows, x:x + columns] for y in range(kernel) for x in range(kernel)]
-    return np.concatenate(taps, axis=-1)
+def unroll_taps(maps: np.ndarray, taps: Taps, output: Shape) -> np.ndarray:
+    """For each pixel of `output` the kernel x kernel pixels under it, side by side as channels."""
+    edge, step = (taps.padding, taps.padding), taps.stride
+    padded = np.pad(maps, ((0, 0), edge, edge, (0, 0)))
+    rows, columns = step * (output.height - 1) + 1, step * (output.width - 1) + 1
+    shifted = [padded[:, y:y + rows:step, x:x + columns:step]
+               for y in range(taps.kernel) for x in range(taps.kernel)]
+    return np.concatenate(shifted, axis=-1)
 
 
 def first_map(layer: Layer, images: np.ndarray) -> np.ndarray:
     """Images (image, row, column, channel) as the first layer takes them."""
     if layer.taps_as_channels:
-        images = unroll_taps(images, layer.taps_as_channels)
+        images = unroll_taps(images, layer.taps_as_channels, layer.output)
     return channel_blocks(images)
 
 

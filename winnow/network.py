@@ -58,6 +58,15 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Taps:
+    """The kernel of a first layer that the host unrolls."""
+
+    kernel: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer with its shapes: always a convolution, as the machine sees it.
 
@@ -72,7 +81,7 @@ class Layer:
     stride: int
     padding: int
     relu: bool
-    taps_as_channels: int = 0  # the kernel that the host unrolled, 0 where it did not
+    taps_as_channels: Taps | None = None
     is_linear: bool = False
     source: Shape | None = None  # the map as the network describes it, before such a view
 
@@ -84,7 +93,7 @@ class Layer:
     @property
     def macs(self) -> int:
         """Multiply-adds of one image: outputs x channels x kernel x kernel, padding included."""
-        taps = self.taps_as_channels or self.kernel
+        taps = self.taps_as_channels.kernel if self.taps_as_channels else self.kernel
         return self.output.channels * self.output.pixels * self.source.channels * (
             self.source.pixels if self.is_linear else taps**2)
 
@@ -107,8 +116,8 @@ class Network:
             raise NetworkError(f"network {self.name}: has no layers")
         shape, lowered = self.input, []
         for i, layer in enumerate(self.layers):
-            lower = _linear if isinstance(layer, Linear) else _conv
-            lowered.append(lower(layer, shape, first=i == 0))
+            lowered.append(_linear(layer, shape) if isinstance(layer, Linear)
+                           else _conv(layer, shape, first=i == 0))
             shape = lowered[-1].output
         if shape.pixels != 1:
             raise NetworkError(f"layer {lowered[-1].name}: gives {shape}, the last layer must give "
@@ -121,7 +130,7 @@ def _require(holds: bool, layer: Conv | Linear, what: str) -> None:
         raise NetworkError(f"layer {layer.name}: {what}")
 
 
-def _linear(layer: Linear, shape: Shape, first: bool) -> Layer:
+def _linear(layer: Linear, shape: Shape) -> Layer:
     _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
     flat = Shape(shape.words * LANES)
     return Layer(layer.name, flat, Shape(layer.channels), 1, 1, 0, layer.relu,
@@ -141,8 +150,8 @@ def _conv(layer: Conv, shape: Shape, first: bool) -> Layer:
     output = Shape(layer.channels, height, width)
     if first and shape.channels < LANES and layer.kernel > 1:
         taps = Shape(shape.channels * layer.kernel**2, height, width)
-        return Layer(layer.name, taps, output, 1, 1, 0, layer.relu, layer.kernel,
-                     source=shape)
+        return Layer(layer.name, taps, output, 1, 1, 0, layer.relu,
+                     Taps(layer.kernel, layer.stride, layer.padding), source=shape)
     return Layer(layer.name, shape, output, layer.kernel, layer.stride, layer.padding,
                  layer.relu, source=shape)
 

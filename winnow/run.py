@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from isa.config import Config
+from verif.build import verilator
 from winnow import datasets, files, network, report
 from winnow.compiler.training import Recipe, TrainingProgram
 from winnow.errors import UserError
@@ -28,6 +29,9 @@ def run(config: Config, net: str, data: str, recipe: Recipe, *, seed: int, devic
     program = TrainingProgram(config, network.named(net), recipe, dataset.train_labels.size,
                               dataset.test_labels.size)
     session = Session(program, dataset, seed)
+    files.check_folder(out)
+    if device == "rtl":
+        verilator()
     result = report.Report(net, data, device, seed, config, {
         "train": dataset.train_labels.size, "test": dataset.test_labels.size})
     model = ModelDevice(config, program.external.size)

@@ -11,6 +11,7 @@ from sim import floats
 from winnow.compiler.layers import GROUP_WORDS
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
+from winnow.errors import UserError
 from winnow.layout import by_outputs, first_map, initial_weights, weight_tiles
 
 
@@ -23,11 +24,27 @@ class Progress:
     accuracy: float  # over the last steps of training
 
 
+def _check(program: TrainingProgram, dataset: Dataset, seed: int) -> None:
+    """`UserError` where data set, network and seed do not go together."""
+    shape, network = dataset.train_images.shape[1:], program.network
+    wanted = network.input.height, network.input.width, network.input.channels
+    if shape != wanted:
+        raise UserError(f"data set {dataset.name}: images of {shape}, network {network.name} "
+                        f"takes {wanted} (rows, columns, channels)")
+    labels = np.concatenate([dataset.train_labels, dataset.test_labels])
+    if labels.min() < 0 or labels.max() >= network.classes:
+        raise UserError(f"data set {dataset.name}: labels from {labels.min()} to {labels.max()}, "
+                        f"network {network.name} has classes 0 to {network.classes - 1}")
+    if seed < 0:
+        raise UserError(f"seed = {seed}: must not be negative")
+
+
 class Session:
     """Data, labels and memory image of a training program under one seed."""
 
     def __init__(self, program: TrainingProgram, dataset: Dataset, seed: int):
         self.program, self.dataset, self.seed = program, dataset, seed
+        _check(program, dataset, seed)
         recipe = program.recipe
         generator = np.random.default_rng(seed)
         self.weights = [initial_weights(layer, generator) for layer in program.layers]
@@ -81,8 +98,9 @@ class Session:
 
     def steps_done(self, memory: np.ndarray, known: int) -> int:
         """Steps whose log is there: the last thing written of one is its last score."""
-        log = self._log(memory)
-        while known < self.steps and log[known].any():
+        scores = self._log(memory)[:, GROUP_WORDS * 2:]
+        rows = scores.reshape(self.steps, self.program.recipe.batch, -1)
+        while known < self.steps and rows[known, -1].any():
             known += 1
         return known
 

@@ -204,7 +204,8 @@ async def tokens(dut):
     # several give the same token in the same cycle, and each is taken once
     for shift in range(-2, 3):
         order.clear()
-        b.tensor.duration, b.vector.duration = lambda pc: 20, lambda pc: 20 - shift  # noqa: B023
+        b.tensor.duration = lambda pc: 20
+        b.vector.duration = lambda pc, shift=shift: 20 - shift
         await b.halts("""
             run tensor, post=0x1
             run vector, post=0x1

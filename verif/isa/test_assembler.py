@@ -91,6 +91,9 @@ def test_one_program_by_hand():
     (".equ X", 1, 6, ".equ takes a name and an expression"),
     (".word 1 << 64", 1, 7, "does not fit in 64 bits"),
     ("set vector.k0, value=f32(1e40)", 1, 26, "binary32"),
+    (".word 1 << 20000", 1, 7, "a shift by 20000 is more than 128 bits"),
+    ("li r1, 0x" + "f" * 5000, 1, 8, "more than 128 bits"),
+    ("li r1, (1 << 100) * (1 << 100)", 1, 8, "more than 128 bits"),
     ("!", 1, 1, "'!' is no instruction"),
 ])
 def test_messages_name_the_place(text, line, column, message):

@@ -36,7 +36,6 @@ def test_formats():
     ({"tree_stages": 4}, "tree_stages = 4"),
     ({"banks": 8}, "banks = 8: must be a power of two and at least 2 x cores + 8 = 10"),
     ({"scratchpad_kib": 3}, "scratchpad_kib = 3"),
-    ({"axi_bits": 32}, "axi_bits = 32"),
 ])
 def test_refusals_name_value_and_rule(changes, message):
     with pytest.raises(ConfigError) as error:

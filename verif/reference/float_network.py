@@ -72,7 +72,7 @@ def plain_weights(network: Network, machine_weights: list[np.ndarray]) -> list[n
     plain = []
     for layer, weights in zip(network.lowered(), machine_weights, strict=True):
         if layer.taps_as_channels:
-            k, outputs = layer.taps_as_channels, len(weights)
+            k, outputs = layer.taps_as_channels.kernel, len(weights)
             weights = weights.reshape(outputs, k, k, layer.source.channels).transpose(0, 3, 1, 2)
         elif layer.is_linear:
             source, outputs = layer.source, len(weights)

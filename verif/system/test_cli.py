@@ -7,9 +7,14 @@ import sys
 
 import pytest
 
+from isa import config
 from isa.assembler import assemble, to_bytes
-from winnow import cli, files
+from verif import build
+from winnow import cli, datasets, files
+from winnow.compiler.training import Recipe, TrainingProgram
+from winnow.errors import UserError
 from winnow.network import NETWORKS, Conv, Linear, Network, NetworkError, Shape
+from winnow.session import Session
 
 PROGRAM = "li r1, 5\nhalt 3\n"
 
@@ -29,6 +34,11 @@ def run(capsys, *arguments):
     (["run", "--set", "colour=red"], "NAME one of name, cores"),
     (["run", "--epochs", "0"], "epochs = 0: must be at least 1"),
     (["run", "--set", "scratchpad_kib=32"], "of scratchpad beside"),
+    (["run", "--set", "block=4"], "block = 4: training needs at least 8"),
+    (["run", "--set", "mode=e4m3"], "mode = 'e4m3': training needs mixed or e5m2"),
+    (["run", "--seed", "-1"], "seed = -1: must not be negative"),
+    (["run", "--epochs", "100000"], "bytes of external memory, at most"),
+    (["run", "--waves", "x.vcd"], "--waves: the model has none"),
     (["verilog", "--set", "accumulator_bits=8", "-o", "OUT"], "accumulator_bits = 8"),
     (["asm", "absent.s", "-o", "OUT"], "absent.s: cannot be read: No such file"),
     (["disasm", "absent.bin"], "absent.bin: cannot be read"),
@@ -118,6 +128,26 @@ def test_networks_without_meaning(layers, message):
     with pytest.raises(NetworkError) as error:
         Network("n", Shape(1, 8, 8), layers).lowered()
     assert message in str(error.value)
+
+
+def test_networks_that_no_chip_or_data_set_takes():
+    small, data = config.named("small"), datasets.load("digits")
+    many = Network("n", Shape(1, 8, 8), (*(Conv(f"c{i}", 8) for i in range(11)), Linear("fc", 10)))
+    with pytest.raises(UserError, match="12 layers: the chip counts at most 10"):
+        TrainingProgram(small, many, Recipe(), 16, 16)
+    for shape, classes, message in ((Shape(1, 7, 8), 10, "network n takes"),
+                                    (Shape(1, 8, 8), 5, "labels from 0 to 9")):
+        network = Network("n", shape, (Conv("c", 8), Linear("fc", classes)))
+        with pytest.raises(UserError, match=message):
+            Session(TrainingProgram(small, network, Recipe(), 1437, 360), data, 0)
+
+
+def test_missing_tool_is_named(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    build.verilator.cache_clear()
+    code, error = run(capsys, "run", "--out", tmp_path / "out")
+    build.verilator.cache_clear()
+    assert code == 2 and "g++ is not on PATH: install it" in error
 
 
 def test_multiply_adds_are_those_of_the_definition():

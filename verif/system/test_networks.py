@@ -44,19 +44,21 @@ def test_first_update_against_float64(case):
         rest[:layer.output.channels, :layer.input.channels] = 0
         assert not rest.any()  # what pads a tile stays zero
         start += size
-    for one, true in zip(plain_weights(program.network, ours), expected, strict=True):
-        close(one, true)
+    close(plain_weights(program.network, ours), expected)
     snapshot = device.memory[program.external.slice("snapshots")].view(np.float32)
     at = sum(p.elements for p in program.parameters)
+    ours = []
     for parameters, true in zip(program.parameters, of_biases, strict=True):
-        close(snapshot[at:at + true.size] / -0.01, true)
+        ours.append(snapshot[at:at + true.size] / -0.01)
         at += parameters.layer.output.blocks * GROUP_WORDS * 2
+    close(ours, of_biases)
 
 
-def close(ours: np.ndarray, true: np.ndarray) -> None:
-    """Roundings add up and some ReLUs decide otherwise; each layer's nests are held to the bit in
-    verif/compiler. What this would see is a layer fed with the wrong map, scale or sign."""
-    assert np.linalg.norm(ours - true) <= 0.75 * np.linalg.norm(true) + 1e-3
+def close(ours: list[np.ndarray], true: list[np.ndarray]) -> None:
+    """Over all layers. Roundings add up and some ReLUs decide otherwise; each layer's nests are
+    held to the bit in verif/compiler. This sees a layer fed with the wrong map, scale or sign."""
+    ours, true = (np.concatenate([part.ravel() for part in parts]) for parts in (ours, true))
+    assert np.linalg.norm(ours - true) <= 0.7 * np.linalg.norm(true)
 
 
 def test_batch_is_what_it_says():

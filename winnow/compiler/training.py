@@ -9,7 +9,7 @@ from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.expressions import float_bits
 from isa.formats import E5M2, FormatCode
 from isa.instructions import INSTRUCTION_BYTES
-from isa.registers import Unit
+from isa.registers import COUNT_BITS, TAGS, Unit
 from winnow.compiler import elementwise
 from winnow.compiler.layers import GROUP_WORDS, Job, backward, forward, weight_gradient
 from winnow.compiler.operations import At, Buffer, Operation
@@ -20,6 +20,7 @@ from winnow.errors import UserError
 from winnow.network import Layer, Network
 
 PHASES = ("FP", "BP", "WU")
+EXTERNAL_MOST = 1 << 31  # what the immediate of a move's address reaches
 # Scalar registers of the program.
 DATA, LOG, SNAPSHOT, RATE, EPOCH, LIMIT = range(1, 7)
 
@@ -87,6 +88,7 @@ class TrainingProgram:
                  test_images: int):
         self.config, self.network, self.recipe = config, network, recipe
         self.layers = network.lowered()
+        _check_chip(config, self.layers)
         self.steps = -(-train_images // recipe.batch)  # an epoch
         self.test_steps = -(-test_images // recipe.batch)
         self.parameters = [Parameters(layer) for layer in self.layers]
@@ -125,6 +127,9 @@ class TrainingProgram:
         self.external.region("scratchpad", self.config.words * WORD_BYTES)
         self.external.region("test", self.test_steps * self.image.words * WORD_BYTES)
         self.external.region("data", recipe.epochs * self.steps * self.step_bytes)
+        if self.external.size > EXTERNAL_MOST:
+            raise UserError(f"epochs = {recipe.epochs}: needs {self.external.size} bytes of "
+                            f"external memory, at most {EXTERNAL_MOST}")
 
     def _address(self, region: str) -> int:
         return self.external.regions[region][0]
@@ -287,6 +292,23 @@ class TrainingProgram:
             raise UserError(f"network {self.network.name}: its program has {len(words)} "
                             f"instructions, at most {limit} fit")
         return words
+
+
+def _check_chip(config: Config, layers: tuple[Layer, ...]) -> None:
+    """`UserError` for what no placement could mend."""
+    if config.block < LANES:
+        raise UserError(f"block = {config.block}: training needs at least {LANES}, a weight "
+                        f"gradient turns {LANES} words of the stream")
+    if config.mode == "e4m3":
+        raise UserError("mode = 'e4m3': training needs mixed or e5m2, errors are E5M2")
+    if len(PHASES) * len(layers) > TAGS:
+        raise UserError(f"{len(layers)} layers: the chip counts at most {TAGS // len(PHASES)}, "
+                        f"{len(PHASES)} of its {TAGS} tags each")
+    for layer in layers:
+        most = (1 << COUNT_BITS) - 1
+        if layer.input.blocks > most:
+            raise UserError(f"layer {layer.name}: {layer.input.blocks} channel blocks, a loop "
+                            f"counts at most {most}")
 
 
 def _signed(value: int) -> int:
