@@ -8,7 +8,12 @@ STAMP := $(VENV)/.current
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "winnow needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "$(PYTHON) has no venv: install it (python3-venv on Debian)"; exit 1; }
+	@echo "setting up $(VENV) from the package registry (about half a minute)"
+	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	touch $@
 

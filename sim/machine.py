@@ -16,7 +16,7 @@ from isa.instructions import (
     TOKENS,
     Condition,
 )
-from isa.memmap import Control, Flag, Trap
+from isa.memmap import Control, Flag, Status, Trap
 from isa.registers import BY_INDEX, Unit
 from sim import move, tensor, vector
 from sim.outcome import Outcome, TrapError, require
@@ -74,11 +74,15 @@ class Machine:
         self.external = external
         self.words = np.zeros(config.words, np.uint64)
         self.state = State(done=True)
+        self.program = 0
+        self.interrupt_enable = 0
 
     def start(self, program: int) -> None:
         """Begin the program at byte address `program`."""
         self.program = program
         self.state = State()
+        if program % INSTRUCTION_BYTES:
+            self._trap(Trap.ADDRESS, 0)
 
     def run(self, instructions_at_most: int | None = None) -> bool:
         """Go on until the program ends or that many instructions were executed; True at its end."""
@@ -89,7 +93,7 @@ class Machine:
         return self.state.done
 
     def control(self, offset: int) -> int:
-        """What the `csr` instruction reads: exact counters and the state; cycles read as zero."""
+        """What the host reads, and `csr`: exact counters and the state; cycles read as zero."""
         state = self.state
         if Control.COUNTERS <= offset < Control.COUNTERS + 8 * len(memmap.COUNTERS):
             index, high = divmod((offset - Control.COUNTERS) // 4, 2)
@@ -99,7 +103,14 @@ class Machine:
             return (state.tag_words[tag] >> 32 * (part == 12)) % WORD32
         plain = {
             Control.ID: memmap.ID_VALUE,
+            Control.STATUS: (not state.done) << Status.BUSY | state.done << Status.DONE
+            | (state.trap is not Trap.NONE) << Status.TRAPPED,
+            Control.PROGRAM: self.program,
             Control.PC: state.pc,
+            Control.HALT_CODE: state.halt_code,
+            Control.TRAP_CAUSE: int(state.trap),
+            Control.TRAP_PC: state.trap_pc,
+            Control.INTERRUPT_ENABLE: self.interrupt_enable,
             Control.FLAGS: (state.nan_pc is not None) << Flag.NAN,
             Control.NAN_PC: state.nan_pc or 0,
         }
@@ -156,7 +167,8 @@ class Machine:
         self.state.scalars[rd] = (self.state.scalars[rs] + imm) % WORD32
 
     def _do_csr(self, rd, offset):
-        self.state.scalars[rd] = self.control(offset)
+        here = self.state.pc - 1
+        self.state.scalars[rd] = here if offset == Control.PC else self.control(offset)
 
     def _do_skip(self, condition, rs, rt, end):
         a, b = self.state.scalars[rs], self.state.scalars[rt]

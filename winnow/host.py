@@ -107,23 +107,21 @@ class ModelDevice:
     def __init__(self, config: Config, memory_bytes: int):
         self.memory = np.zeros(memory_bytes, np.uint8)
         self.machine = Machine(config, self.memory)
-        self._written: dict[int, int] = {}
 
     def read32(self, offset: int) -> int:
-        state = self.machine.state
-        if offset == Control.STATUS:
-            return (not state.done) << Status.BUSY | state.done << Status.DONE | (
-                state.trap is not Trap.NONE) << Status.TRAPPED
-        own = {Control.HALT_CODE: state.halt_code, Control.TRAP_CAUSE: state.trap,
-               Control.TRAP_PC: state.trap_pc, Control.PROGRAM: self._written.get(offset, 0)}
-        return int(own[offset]) if offset in own else self.machine.control(offset)
+        return self.machine.control(offset)
 
     def write32(self, offset: int, value: int) -> None:
-        self._written[offset] = value % WORD32
-        if offset == Control.FLAGS and value >> Flag.NAN & 1:
-            self.machine.state.nan_pc = None
-        if offset == Control.COMMAND and value & 1:
-            self.machine.start(self._written.get(Control.PROGRAM, 0))
+        machine = self.machine
+        match offset:
+            case Control.PROGRAM:
+                machine.program = value % WORD32
+            case Control.INTERRUPT_ENABLE:
+                machine.interrupt_enable = value & 1
+            case Control.FLAGS if value >> Flag.NAN & 1:
+                machine.state.nan_pc = None
+            case Control.COMMAND if value & 1:
+                machine.start(machine.program)
 
     def run(self, units: int) -> bool:
         return self.machine.run(units)

@@ -84,6 +84,17 @@ def test_nan_in_a_sum(device):
     assert load(device, "halt 0").execute(0, 10_000) == 0
 
 
+def test_csr_reads_what_the_host_would(device):
+    """Each register that a program can read, stored by way of the scalar registers."""
+    offsets = [0x00, 0x08, 0x0C, 0x10, 0x14, 0x18, 0x1C, 0x20, 0x24, 0x28, 0x2C, 0x7FC]
+    lines = [f"csr r1, {offset}\nsetr move.external.n1, r1, 0\nhalt 0" for offset in offsets]
+    expected = [0x574E5731, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
+    for text, value in zip(lines, expected, strict=True):
+        # One instruction decides by the value which way the program halts.
+        compare = f"li r2, {value}\nskip eq, r1, r2, +1\nhalt 9\nhalt 4"
+        assert load(device, text.replace("halt 0", compare)).execute(0, 10_000) == 4, text
+
+
 def test_halt_code_and_messages(device):
     assert load(device, "li r1, 1\nhalt 4321").execute(0, 10_000) == 4321
     assert str(TrapRaised(Trap.DEPTH, 5)) == "trap DEPTH at instruction 5"
