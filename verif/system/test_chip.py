@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isa.config import named
+from isa.config import Config, named
 from isa.memmap import COUNTERS
 from verif import seeds
 from verif.simulation import Simulation
@@ -13,31 +13,38 @@ from winnow.host import Driver, ModelDevice
 from winnow.run import difference
 from winnow.session import Session
 
-CONFIG = named("small")
+CONFIGS = {
+    "small": named("small"),
+    "cores": Config(cores=2, block=8, tree_stages=0),
+    "wide": Config(mode="e5m2", accumulator_bits=88, block=128, tree_stages=3, banks=32),
+}
 CYCLES = 200_000
 
 
-def fitting_session(name: str) -> Session:
+def fitting_session(config: Config, name: str) -> Session:
     """The first random session of that name that fits the configuration."""
     generator = seeds.generator(name)
     for _ in range(100):
         try:
-            return random_session(CONFIG, generator)
+            return random_session(config, generator)
         except PlacementError:
             continue
     raise AssertionError("no network fits")
 
 
 @pytest.mark.parametrize("case", range(6))
-def test_training_program(case):
-    session = fitting_session(f"chip {case}")
+@pytest.mark.parametrize("name", [
+    "small", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name != "small")])
+def test_training_program(name, case):
+    config = CONFIGS[name]
+    session = fitting_session(config, f"chip {case}")
     size = session.program.external.size
-    model = ModelDevice(CONFIG, size)
+    model = ModelDevice(config, size)
     session.place(model.memory)
     on_model = Driver(model)
     on_model.execute(0)
     stalls = 0.3 if case % 2 else 0.0
-    with Simulation(CONFIG, memory_bytes=size, seed=seeds.seed(), stalls=stalls,
+    with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=stalls,
                     latency=case) as chip:
         session.place(chip.memory)
         on_chip = Driver(chip)
