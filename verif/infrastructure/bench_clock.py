@@ -30,6 +30,7 @@ async def gates_change_nothing(dut):
 
 @cocotb.test()
 async def a_closed_gate_stops_the_clock(dut):
+    dut.awake.value = 0  # whatever the test before left there
     await streams.start(dut)
     dut.en.value = 1
     dut.step.value = 1
