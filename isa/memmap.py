@@ -6,7 +6,6 @@ from enum import IntEnum
 from isa.registers import TAGS
 
 ID_VALUE = 0x574E5731  # "WNW1"
-MAP_BYTES = 4096
 
 
 class Control(IntEnum):

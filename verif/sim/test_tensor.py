@@ -1,5 +1,7 @@
 """The model's tensor operation against plain loops, and its checks."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,21 +9,13 @@ from isa.config import Config
 from isa.memmap import Trap
 from isa.registers import Unit
 from sim import floats, tensor
-from sim.registers import defaults
 from verif import seeds
+from verif.registers import registers as registers_of
 from verif.sim import scalar
 
 CONFIG = Config(cores=2)
 BINARY32, RAW = 2, 3
-
-
-def registers(**changes):
-    """Defaults of the tensor unit with `register__name` replaced by the given fields."""
-    result = defaults(Unit.TENSOR)
-    for name, fields in changes.items():
-        key = "tensor." + name.replace("__", ".")
-        result[key] = result[key] | fields
-    return result
+registers = partial(registers_of, Unit.TENSOR)
 
 
 def random_registers(generator, output):

@@ -9,8 +9,8 @@ from isa.formats import E4M3, E5M2
 from isa.memmap import Trap
 from isa.registers import Activation, Operand, Unit
 from sim import floats, vector
-from sim.registers import defaults
 from verif import seeds
+from verif.registers import registers as registers_of
 
 CONFIG = Config()
 BINARY32 = 2
@@ -19,14 +19,9 @@ BASES = {"x": X, "y": Y, "z": Z, "o0": OUT0, "o1": OUT1, "o2": OUT2}
 
 
 def registers(**changes):
-    """Defaults of the vector unit at the bases above, with the given fields."""
-    result = defaults(Unit.VECTOR)
-    for stream, base in BASES.items():
-        result[f"vector.{stream}.base"] = {"address": base}
-    for name, fields in changes.items():
-        key = "vector." + name.replace("__", ".")
-        result[key] = result[key] | fields
-    return result
+    """Registers of an operation at the bases above, with the given fields."""
+    bases = {f"{stream}__base": {"address": base} for stream, base in BASES.items()}
+    return registers_of(Unit.VECTOR, **(bases | changes))
 
 
 def put(words, base, value):

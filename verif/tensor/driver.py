@@ -1,6 +1,7 @@
 """Runs operations on a TensorUnit and holds what it did against the model."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from cocotb.triggers import RisingEdge
@@ -12,24 +13,11 @@ from isa.registers import REGISTERS, Unit, of_unit
 from sim import tensor
 from sim.registers import defaults
 from verif import seeds, streams
+from verif.registers import registers as registers_of
 from verif.tensor.memory import Memory
 
 LIMIT = 20_000  # cycles of one operation
-
-
-def registers(**values) -> dict:
-    """Registers of an operation: the defaults, and `mode={"scale": 3}` for ``tensor.mode`` etc.
-
-    A dot of a name is written as two underscores: `stream__base`.
-    """
-    result = defaults(Unit.TENSOR)
-    for name, fields in values.items():
-        row = result[f"tensor.{name.replace('__', '.')}"]
-        unknown = set(fields) - set(row)
-        if unknown:
-            raise KeyError(f"tensor.{name} has no field {unknown}")
-        row.update({field: int(value) for field, value in fields.items()})
-    return result
+registers = partial(registers_of, Unit.TENSOR)
 
 
 @dataclass

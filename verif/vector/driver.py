@@ -1,5 +1,7 @@
 """Runs operations on `StalledVector` and holds the scratchpad against the model."""
 
+from functools import partial
+
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
@@ -13,23 +15,10 @@ from isa.registers import REGISTERS, Unit, of_unit
 from sim import vector
 from sim.registers import defaults
 from verif import seeds, streams
+from verif.registers import registers as registers_of
 
 LIMIT_NS = 100_000
-
-
-def registers(**values) -> dict:
-    """Registers of an operation: the defaults, and `op={"a": 2, ...}` for ``vector.op`` etc.
-
-    A dot of a name is written as two underscores: `x__base`.
-    """
-    result = defaults(Unit.VECTOR)
-    for name, fields in values.items():
-        row = result[f"vector.{name.replace('__', '.')}"]
-        unknown = set(fields) - set(row)
-        if unknown:
-            raise KeyError(f"vector.{name} has no field {unknown}")
-        row.update({field: int(value) for field, value in fields.items()})
-    return result
+registers = partial(registers_of, Unit.VECTOR)
 
 
 class Driver:
