@@ -39,7 +39,8 @@ class Config:
     name : str
         What reports call it.
     cores : int
-        Tensor cores; they work in lockstep on one stream, each with its own stationary tile.
+        Tensor cores. A program makes groups of them: one stream a group, one stationary tile a
+        core.
     block : int
         Positions that a core accumulates at once (P), a power of two.
     mode : str
@@ -52,7 +53,7 @@ class Config:
     scratchpad_kib : int
         Size of the scratchpad.
     banks : int
-        Scratchpad banks, consecutive parts of the address range.
+        Scratchpad banks; consecutive words lie in consecutive banks.
     """
 
     name: str = "small"
@@ -136,6 +137,7 @@ class Config:
 
 CONFIGS = {
     "small": Config(),
+    "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32),
 }
 
 

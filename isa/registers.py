@@ -31,29 +31,40 @@ ROWS = ("q0", "q1")  # the 8 words of a stationary tile
 POSITIONS = ("p0", "p1", "p2")  # the positions of a block
 REDUCTION = ("r0", "r1", "r2", "r3")  # the passes that a block adds up
 BLOCKS = ("b0", "b1", "b2", "b3")  # the blocks of the operation
-CORES = ("core",)  # the cores of the group
+CORES = ("core",)  # the cores of a group: one stream, a tile each
+GROUPS = ("group",)  # groups of cores: a stream each
 
 # Which loops move which stream, innermost first.
 TENSOR_STREAMS = {
-    "stream": (*POSITIONS, *REDUCTION, *BLOCKS),
-    "stationary": (*ROWS, *CORES, *REDUCTION, *BLOCKS),
-    "output": (*POSITIONS, *CORES, *BLOCKS),
-    "aux": (*POSITIONS, *CORES, *BLOCKS),
+    "stream": (*POSITIONS, *REDUCTION, *BLOCKS, *GROUPS),
+    "stationary": (*ROWS, *CORES, *REDUCTION, *BLOCKS, *GROUPS),
+    "output": (*POSITIONS, *CORES, *BLOCKS, *GROUPS),
+    "aux": (*POSITIONS, *CORES, *BLOCKS, *GROUPS),
     "bias": (*CORES, *BLOCKS),
+    "stats": (*CORES, *BLOCKS),
 }
 BOUNDED = ("stream", "stationary", "output")  # streams with rows and columns that are checked
 
-VECTOR_LOOPS = ("n0", "n1", "n2", "n3")
+VECTOR_LOOPS = ("n0", "n1", "n2", "n3", "n4", "n5")
+REDUCED = VECTOR_LOOPS[:2]  # the loops that a reduction runs over
 VECTOR_INPUTS = ("x", "y", "z")
 VECTOR_OUTPUTS = ("o0", "o1", "o2")
 
 
 class AuxMode(IntEnum):
-    """What the drain does with the aux stream."""
+    """What the drain adds to the sum, exactly, before it is rounded."""
 
     NONE = 0
-    MASK = 1  # one word a position: an output whose aux element is zero is written as +0
-    ADD = 2  # raw_words words a position: a raw accumulator, added exactly before rounding
+    RAW = 1  # raw_words words a position: a raw accumulator
+    ELEMENT = 2  # one word a position: 8 elements in the format of the output
+
+
+class StatsMode(IntEnum):
+    """Which exact sums over the outputs of a channel the drain keeps."""
+
+    NONE = 0
+    SQUARE = 1  # of o, and of o * o
+    NORM = 2  # of o, and of o * (element of norm, E4M3)
 
 
 class Operand(IntEnum):
@@ -74,6 +85,18 @@ class Activation(IntEnum):
     NONE = 0
     RELU = 1  # u where u > 0 or u is NaN, else +0
     MASK = 2  # +0 where the element of z is zero, else u
+    RECIPROCAL = 3  # a seed for 1 / u
+    RSQRT = 4  # a seed for 1 / sqrt(u)
+    EXP2 = 5  # 2 ** floor(u), to 1/64
+    FLOOR = 6  # u cut down to a multiple of 1/64
+
+
+class Reduce(IntEnum):
+    """What happens over loops n0 and n1."""
+
+    NONE = 0
+    SUM = 1  # o2 takes 8 sums instead of elements
+    MAX = 2  # o0, o1 and o2 take the largest, its x, and its number
 
 
 @dataclass(frozen=True)
@@ -103,6 +126,8 @@ def _tensor():
     yield "reduction", pack(*((r, COUNT_BITS, U, 1) for r in REDUCTION)), \
         "counts of the reduction loops"
     yield "blocks", pack(*((b, COUNT_BITS, U, 1) for b in BLOCKS)), "counts of the block loops"
+    yield "groups", pack(("groups", 4, U, 1), ("merge", 1, U, 0, "their sums are added")), \
+        "groups of cores at work"
     for stream, loops in TENSOR_STREAMS.items():
         yield f"{stream}.base", _BASE, f"first word of the {stream}"
         if stream in BOUNDED:
@@ -117,6 +142,8 @@ def _tensor():
             steps = (("dy", COORDINATE_BITS, S), ("dx", COORDINATE_BITS, S))
             yield f"{stream}.{loop}", pack(stride, *(steps if stream in BOUNDED else ())), \
                 f"step of loop {loop}"
+    for stream in ("mask", "norm"):
+        yield f"{stream}.base", _BASE, f"first word of the {stream}, which takes the steps of aux"
     yield "mode", pack(
         ("stationary", 1, U, 0, "E4M3 or E5M2"),
         ("stream", 1, U, 0, "E4M3 or E5M2"),
@@ -128,7 +155,9 @@ def _tensor():
         ("bias", 1, U, 0, "add 8 binary32 values, 4 words a block and core"),
         ("relu", 1, U, 0, "negative outputs become +0"),
         ("stochastic", 1, U, 0, "stochastic rounding"),
-        ("scale", 7, S, 0, "exponent of the power of two that multiplies the sum")), \
+        ("scale", 7, S, 0, "exponent of the power of two that multiplies the sum"),
+        ("mask", 1, U, 0, "an output whose mask element is zero is written as +0"),
+        ("stats", 2, U, 0, "StatsMode")), \
         "formats and the work of the drain"
     yield "depth", pack(("passes", 32, U, 0, "passes already in the sums that aux adds")), \
         "what the bound on the reduction starts from"
@@ -136,24 +165,29 @@ def _tensor():
 
 
 def _vector():
-    yield "counts", pack(*((n, COUNT_BITS, U, 1) for n in VECTOR_LOOPS)), \
-        "counts of the loops over groups of 8 elements"
+    for name, loops in (("counts", VECTOR_LOOPS[:4]), ("outer", VECTOR_LOOPS[4:])):
+        yield name, pack(*((n, COUNT_BITS, U, 1) for n in loops)), \
+            "counts of the loops over groups of 8 elements"
     for stream in (*VECTOR_INPUTS, *VECTOR_OUTPUTS):
         yield f"{stream}.base", _BASE, f"first word of {stream}"
-        for low, high in (VECTOR_LOOPS[:2], VECTOR_LOOPS[2:]):
+        for low, high in zip(VECTOR_LOOPS[::2], VECTOR_LOOPS[1::2], strict=True):
             yield f"{stream}.{low}{high[1:]}", \
                 pack((low, STRIDE_BITS, S), (high, STRIDE_BITS, S)), \
                 f"words from one group to the next in loops {low} and {high}"
     for k in ("k0", "k1", "k2"):
         yield k, pack(("value", 32, F)), "a coefficient"
+    yield "k.base", _BASE, "first word of the coefficients by channel, 4 words each"
+    yield "k.n5", pack(("stride", STRIDE_BITS, S, 0, "words")), "step of loop n5"
     yield "op", pack(
         *((o, 4, U, 0, "Operand") for o in "abcdef"),
         ("negate_c", 1, U, 0, "t = a * b - c"),
         ("negate_f", 1, U, 0, "u = d * e - f"),
-        ("activation", 2, U, 0, "Activation, applied to u"),
-        ("reduce", 1, U, 0, "o2 takes sums over n0 and n1 instead of elements"),
-        ("source", 1, U, 0, "what is summed: 0 is t, 1 is u"),
-        ("quantum", 8, S, 0, "exponent of the unit of the sums")), \
+        ("activation", 3, U, 0, "Activation, applied to u"),
+        ("reduce", 2, U, 0, "Reduce"),
+        ("source", 1, U, 0, "what is reduced: 0 is t, 1 is u"),
+        ("quantum", 8, S, 0, "exponent of the unit of the sums"),
+        ("gate", 5, U, 0, "if not zero, y is +0 where z is not gate - 1"),
+        ("channel", 3, U, 0, "bit i: coefficient Ki is 8 values, read for each round of n5")), \
         "t = a * b + c, then u = d * e + f"
     yield "inputs", pack(*((i, 2, U, 0, "FormatCode") for i in VECTOR_INPUTS)), "input formats"
     for o in VECTOR_OUTPUTS:
