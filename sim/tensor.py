@@ -4,14 +4,24 @@ from math import prod
 
 import numpy as np
 
-from isa.config import LANES, MODES, TREES, WORD_BITS, Config
+from isa.config import LANES, MODES, TREES, Config
 from isa.formats import E4M3, E5M2, FormatCode
 from isa.memmap import Trap
-from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, AuxMode
+from isa.registers import (
+    ADDRESS_BITS,
+    BLOCKS,
+    POSITIONS,
+    REDUCTION,
+    ROWS,
+    AuxMode,
+    StatsMode,
+)
 from sim import exact, floats
 from sim.loops import Items, as_bytes, as_words, check, element_index, gather, nest
 from sim.outcome import Outcome, TrapError, require
+from sim.raw import decode_raw, encode_raw
 from sim.registers import Registers
+from sim.statistics import Statistics
 
 CHUNK_WORDS = 1 << 18  # stream words that are worked on at once
 
@@ -37,6 +47,9 @@ class _Operation:
         self.counts = {loop: counts[loop] for loop in (*POSITIONS, *ROWS)}
         self.counts |= registers["tensor.reduction"] | registers["tensor.blocks"]
         self.counts["core"] = self.cores = counts["cores"]
+        self.groups = registers["tensor.groups"]["groups"]
+        self.merge = registers["tensor.groups"]["merge"]
+        self.drained = 1 if self.merge else self.groups  # groups at the drain
         self.positions = prod(self.counts[p] for p in POSITIONS)
         self.passes = prod(self.counts[r] for r in REDUCTION)
         self.blocks = prod(self.counts[b] for b in BLOCKS)
@@ -46,71 +59,97 @@ class _Operation:
     def run(self) -> Outcome:
         self._check()
         outcome = Outcome(
-            macs=self.blocks * self.passes * self.positions * self.cores * TREES * LANES,
-            stream_words=self.blocks * self.passes * self.positions)
+            stream_words=self.blocks * self.groups * self.passes * self.positions)
+        outcome.macs = outcome.stream_words * self.cores * TREES * LANES
         stream, tiles = self._operands()
-        output = self._items("output", (*BLOCKS[::-1], "core", *POSITIONS[::-1]))
+        output = self._drained("output")
         check(self.words, output, self._output_words())
-        chunk = max(1, CHUNK_WORDS // (self.passes * self.positions))
+        statistics = Statistics(self.config, self.mode["stats"], self._by_core("stats"))
+        chunk = max(1, CHUNK_WORDS // (self.groups * self.passes * self.positions))
         for first in range(0, self.blocks, chunk):
             part = slice(first, first + chunk)
             sums, poison = self._sums(stream[part], tiles[part])
             self._drain(part, sums, poison, Items(output.address[part], output.inside[part]),
-                        outcome)
+                        outcome, statistics)
+        statistics.finish(self.words)
         return outcome
 
     def _check(self):
         mode, output = self.mode, self.output
         fp8 = output in (FormatCode.E4M3, FormatCode.E5M2)
-        turned = mode["turn_stream"] or mode["turn_output"]
-        wide = sum(f is E5M2 for f in self.formats)
         for holds in (
-            all(self.counts.values()),
-            self.cores <= self.config.cores,
+            all(self.counts.values()) and self.groups > 0,
+            self.cores * self.groups <= self.config.cores,
+            self.groups == 1 or self.cores & (self.cores - 1) == 0,
             self.positions <= self.config.block,
             self.counts["q0"] * self.counts["q1"] == TREES,
-            self.positions % 8 == 0 or not turned,
-            (fp8 and not mode["bias"]) or not mode["turn_output"],
-            fp8 or mode["aux"] != AuxMode.MASK,
-            mode["aux"] <= max(AuxMode),
+            self.positions % 8 == 0 or not (mode["turn_stream"] or mode["turn_output"]),
+            not mode["turn_output"] or (fp8 and not mode["bias"] and not mode["stats"]),
+            fp8 or not (mode["mask"] or mode["stats"] or mode["aux"] == AuxMode.ELEMENT),
+            mode["aux"] != AuxMode.RAW or not (mode["mask"] or mode["stats"]),
+            mode["aux"] <= max(AuxMode) and mode["stats"] <= max(StatsMode),
             output is not FormatCode.RAW
             or not (mode["bias"] or mode["relu"] or mode["stochastic"]),
-            wide <= sum(f is E5M2 for f in MODES[self.config.mode]),
+            self._has_mode(*self.formats),
+            not mode["stats"] or self._has_mode(*self._statistics_formats()),
         ):
             require(holds, Trap.SHAPE)
-        depth = self.registers["tensor.depth"]["passes"] + self.passes
+        depth = self.passes * (self.groups if self.merge else 1)
+        depth += self.registers["tensor.depth"]["passes"]
         require(depth <= self.config.max_passes, Trap.DEPTH)
 
-    def _items(self, stream: str, axes) -> Items:
-        """The items of a drain stream as (blocks, cores, positions)."""
-        items = nest(self.registers, f"tensor.{stream}", self.counts, axes,
-                     window=stream == "output")
-        shape = (self.blocks, self.cores, -1)
+    def _has_mode(self, *formats) -> bool:
+        """Whether the chip multiplies a pair of these formats."""
+        return formats.count(E5M2) <= MODES[self.config.mode].count(E5M2)
+
+    def _statistics_formats(self):
+        """Formats of the two factors of the second sum."""
+        output = floats.of_code(self.output)
+        return output, output if self.mode["stats"] == StatsMode.SQUARE else E4M3
+
+    def _drained(self, stream: str) -> Items:
+        """The items of a drain stream as (blocks, drained groups x cores, positions)."""
+        counts = self.counts | {"group": self.drained}
+        items = nest(self.registers, f"tensor.{stream}", counts,
+                     (*BLOCKS[::-1], "group", "core", *POSITIONS[::-1]), window=stream == "output")
+        shape = (self.blocks, self.drained * self.cores, -1)
         return Items(items.address.reshape(shape), items.inside.reshape(shape))
 
+    def _by_core(self, stream: str) -> np.ndarray:
+        """Addresses of a stream with one item a block and core, (blocks, groups x cores)."""
+        items = nest(self.registers, f"tensor.{stream}", self.counts, (*BLOCKS[::-1], "core"),
+                     window=False)
+        return np.tile(items.address.reshape(self.blocks, self.cores), (1, self.drained))
+
     def _operands(self):
-        """Codes of the stream (blocks, passes, positions, lane) and of the tiles
-        (blocks, passes, core, tree, lane)."""
+        """Codes of the stream (blocks x groups, passes, positions, lane) and of the tiles
+        (blocks x groups, passes, core, tree, lane)."""
+        counts = self.counts | {"group": self.groups}
         stream = as_bytes(gather(self.words, nest(
-            self.registers, "tensor.stream", self.counts,
-            (*BLOCKS[::-1], *REDUCTION[::-1], *POSITIONS[::-1]))))
-        stream = stream.reshape(self.blocks, self.passes, self.positions, LANES)
+            self.registers, "tensor.stream", counts,
+            (*BLOCKS[::-1], "group", *REDUCTION[::-1], *POSITIONS[::-1]))))
+        stream = stream.reshape(self.blocks, self.groups, self.passes, self.positions, LANES)
         if self.mode["turn_stream"]:
             stream = _turn(stream)
         tiles = as_bytes(gather(self.words, nest(
-            self.registers, "tensor.stationary", self.counts,
-            (*BLOCKS[::-1], *REDUCTION[::-1], "core", *ROWS[::-1]))))
-        tiles = tiles.reshape(self.blocks, self.passes, self.cores, TREES, LANES)
+            self.registers, "tensor.stationary", counts,
+            (*BLOCKS[::-1], "group", *REDUCTION[::-1], "core", *ROWS[::-1]))))
+        tiles = tiles.reshape(self.blocks, self.groups, self.passes, self.cores, TREES, LANES)
         if self.mode["transpose"]:
             tiles = tiles.swapaxes(-1, -2)
         return stream, tiles
 
     def _sums(self, stream, tiles):
-        """Sums and poison, (blocks, core, tree, position)."""
+        """Sums and poison, (block, drained groups x cores, tree, position)."""
         blocks = stream.shape[0]
-        # Reduce over passes and lanes at once: (blocks, core * tree, k) by (blocks, k, position).
-        a = tiles.transpose(0, 2, 3, 1, 4).reshape(blocks, self.cores * TREES, -1)
-        b = stream.transpose(0, 1, 3, 2).reshape(blocks, -1, self.positions)
+        # Reduce over passes and lanes at once: (block, group, core x tree, k) by
+        # (block, group, k, position). Merged groups are one more part of the reduction.
+        a = tiles.transpose(0, 1, 3, 4, 2, 5).reshape(
+            blocks, self.groups, self.cores * TREES, -1)
+        b = stream.transpose(0, 1, 2, 4, 3).reshape(blocks, self.groups, -1, self.positions)
+        if self.merge:
+            a = a.transpose(0, 2, 1, 3).reshape(blocks, 1, self.cores * TREES, -1)
+            b = b.reshape(blocks, 1, -1, self.positions)
         (a, a_special, a_live), (b, b_special, b_live) = (
             _operand(f, x) for f, x in zip(self.formats, (a, b), strict=True))
         sums = exact.matmul(a, b, self.config.lowest_exponent)
@@ -119,17 +158,19 @@ class _Operation:
             poison |= np.matmul(a_special, b_live) > 0
         if b_special is not None:
             poison |= np.matmul(a_live, b_special) > 0
-        shape = (blocks, self.cores, TREES, self.positions)
+        shape = (blocks, self.drained * self.cores, TREES, self.positions)
         return sums.reshape(shape), poison.reshape(shape)
 
     def _output_words(self) -> int:
         return {FormatCode.BINARY32: 4, FormatCode.RAW: self.config.raw_words}.get(self.output, 1)
 
-    def _drain(self, part, sums, poison, output: Items, outcome: Outcome):
+    def _drain(self, part, sums, poison, output: Items, outcome: Outcome,
+               statistics: Statistics):
         """Everything from the sums to memory; trees become the last axis."""
         sums, poison = sums.swapaxes(-1, -2), poison.swapaxes(-1, -2)
-        if self.mode["aux"] == AuxMode.ADD:
-            sums, poison = self._add_raw(part, sums, poison, output)
+        if self.mode["aux"]:
+            add = self._add_raw if self.mode["aux"] == AuxMode.RAW else self._add_element
+            sums, poison = add(sums, poison, self._beside("aux", part, output))
         if self.output is FormatCode.RAW:
             self._write(output, encode_raw(self.config, sums, poison))
             return
@@ -148,34 +189,44 @@ class _Operation:
         if self.mode["turn_output"]:
             codes, saturated = _turn(codes), _turn(saturated)
         live = np.broadcast_to(output.inside[..., np.newaxis], codes.shape)
-        if self.mode["aux"] == AuxMode.MASK:
-            aux = self._aux(part, output)
-            live = live & ~floats.element_zero(as_bytes(gather(self.words, aux)))
-            codes = np.where(live, codes, 0).astype(np.uint8)
+        if self.mode["mask"]:
+            mask = gather(self.words, self._beside("mask", part, output))
+            live = live & ~floats.element_zero(as_bytes(mask))
+        codes = np.where(live, codes, 0).astype(np.uint8)
         outcome.nan |= not np.all(np.isfinite(floats.values(fmt)[codes[live]]))
         outcome.saturations += int(np.count_nonzero(saturated & live))
+        if self.mode["stats"]:
+            factor = codes if self.mode["stats"] == StatsMode.SQUARE else as_bytes(
+                gather(self.words, self._beside("norm", part, output)))
+            statistics.add(part, self._statistics_formats(), codes, factor)
         self._write(output, as_words(codes))
 
-    def _aux(self, part, output: Items) -> Items:
-        items = self._items("aux", (*BLOCKS[::-1], "core", *POSITIONS[::-1]))
-        return Items(items.address[part], output.inside)
+    def _beside(self, stream: str, part, output: Items) -> Items:
+        """The items of aux, mask or norm for a part of the output's; all take the steps of aux."""
+        first = self.registers[f"tensor.{stream}.base"]["address"]
+        shift = first - self.registers["tensor.aux.base"]["address"]
+        address = (self._drained("aux").address[part] + shift) & ((1 << ADDRESS_BITS) - 1)
+        return Items(address, output.inside)
 
-    def _add_raw(self, part, sums, poison, output: Items):
-        aux = self._aux(part, output)
+    def _add_raw(self, sums, poison, aux: Items):
         check(self.words, aux, self.config.raw_words)
         address = np.where(aux.inside, aux.address, 0)[..., np.newaxis]
         raw = self.words[address + np.arange(self.config.raw_words)]
         more, poisoned = decode_raw(self.config, np.where(aux.inside[..., np.newaxis], raw, 0))
         return exact.add(sums, more), poison | poisoned
 
+    def _add_element(self, sums, poison, aux: Items):
+        value = floats.values(floats.of_code(self.output))[as_bytes(gather(self.words, aux))]
+        special = ~np.isfinite(value)
+        value = np.where(special, 0, value).astype(np.float64)
+        return (exact.add(sums, np.ldexp(value, -self.config.lowest_exponent)),
+                poison | special)
+
     def _bias(self, part):
-        """float32 (blocks, core, tree)."""
-        items = nest(self.registers, "tensor.bias", self.counts, (*BLOCKS[::-1], "core"),
-                     window=False)
-        items = Items(items.address.reshape(self.blocks, self.cores)[part],
-                      items.inside.reshape(self.blocks, self.cores)[part])
-        check(self.words, items, 4)
-        rows = self.words[items.address[..., np.newaxis] + np.arange(4)]
+        """float32 (blocks, drained groups x cores, tree)."""
+        address = self._by_core("bias")[part]
+        check(self.words, Items(address, np.ones(address.shape, bool)), 4)
+        rows = self.words[address[..., np.newaxis] + np.arange(4)]
         return floats.canonical(np.ascontiguousarray(rows).view(np.float32))
 
     def _random(self, output: Items):
@@ -209,26 +260,3 @@ def _operand(fmt, codes):
     value[special] = 0
     return (value, special.astype(np.float64) if found else None,
             (~floats.element_zero(codes)).astype(np.float64))
-
-
-def encode_raw(config: Config, sums: np.ndarray, poison: np.ndarray) -> np.ndarray:
-    """Sums and poison (..., tree) as raw words (..., raw_words)."""
-    low = 1 << WORD_BITS
-    value = np.where(poison, -(1 << (config.accumulator_bits - 1)), exact.as_integers(sums))
-    words = [(value % low).astype(np.uint64)]
-    for extra in range(config.raw_words - TREES):
-        high = ((value >> (WORD_BITS + 8 * extra)) % 256).astype(np.uint8)
-        words.append(as_words(high))
-    return np.concatenate(words, axis=-1)
-
-
-def decode_raw(config: Config, words: np.ndarray):
-    """Raw words (..., raw_words) as sums and poison (..., tree)."""
-    value = words[..., :TREES].astype(object)
-    for extra in range(config.raw_words - TREES):
-        high = as_bytes(words[..., TREES + extra]).astype(object)
-        value = value + (high << (WORD_BITS + 8 * extra))
-    bits = max(config.accumulator_bits, WORD_BITS)
-    value = np.where(value >= 1 << (bits - 1), value - (1 << bits), value)
-    poison = value == -(1 << (config.accumulator_bits - 1))
-    return np.where(poison, 0, value), poison.astype(bool)

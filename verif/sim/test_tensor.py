@@ -7,14 +7,15 @@ import pytest
 
 from isa.config import Config
 from isa.memmap import Trap
-from isa.registers import Unit
-from sim import floats, tensor
+from isa.registers import AuxMode, StatsMode, Unit
+from sim import floats, raw, tensor
 from verif import seeds
 from verif.registers import registers as registers_of
 from verif.sim import scalar
 
-CONFIG = Config(cores=2)
+CONFIG = Config(cores=4, banks=16)
 BINARY32, RAW = 2, 3
+DRAINED = ("p0", "p1", "p2", "core", "b0", "b1", "b2", "b3")
 registers = partial(registers_of, Unit.TENSOR)
 
 
@@ -30,6 +31,7 @@ def random_registers(generator, output):
                    "p2": small(), "cores": small()},
         reduction={f"r{i}": small() for i in range(4)},
         blocks={f"b{i}": small() for i in range(4)},
+        groups={"groups": small(), "merge": int(generator.integers(2))},
         mode={"stationary": 0, "stream": int(generator.integers(2)),
               "transpose": int(generator.integers(2)), "turn_stream": int(turn),
               "output": output})
@@ -53,9 +55,9 @@ def spread_output(result, size):
     """Give each position its own words from 8192 on."""
     stride = size
     counts = {**result["tensor.positions"], **result["tensor.blocks"]}
-    for loop in ("p0", "p1", "p2", "core", "b0", "b1", "b2", "b3"):
+    for loop in (*DRAINED, "group"):
         result[f"tensor.output.{loop}"] = {"stride": stride, "dy": 0, "dx": 0}
-        stride *= counts["cores" if loop == "core" else loop]
+        stride *= counts["cores" if loop == "core" else loop] if loop != "group" else 1
     result["tensor.output.base"] = {"address": 8192}
 
 
@@ -78,8 +80,8 @@ def test_against_plain_loops(case):
     outcome = tensor.execute(CONFIG, result, words)
     assert outcome.trap is Trap.NONE
     seen_nan = False
-    for block, core, position, sums in scalar.sums(result, before, CONFIG.lowest_exponent):
-        address, _ = scalar.place(result, "output", {**block, "core": core, **position})
+    for block, place, position, sums in scalar.sums(result, before, CONFIG.lowest_exponent):
+        address, _ = scalar.place(result, "output", {**block, **place, **position})
         ours = words[address:address + 4].view(np.float32)
         for tree, exact in enumerate(sums):
             seen_nan |= exact is None
@@ -100,6 +102,7 @@ def test_raw_sums_come_back():
     expected = words.copy()
     assert tensor.execute(CONFIG, whole, expected).trap is Trap.NONE
     size = 4 * int(np.prod([*whole["tensor.blocks"].values(), whole["tensor.positions"]["cores"],
+                            whole["tensor.groups"]["groups"],
                             *(whole["tensor.positions"][p] for p in ("p0", "p1", "p2"))]))
 
     first = {**whole, "tensor.reduction": dict.fromkeys(("r0", "r1", "r2", "r3"), 1)}
@@ -113,10 +116,10 @@ def test_raw_sums_come_back():
         second[base] = {"address": second[base]["address"] + moved["stride"]}
         second[window] = second[window] | {"y": second[window]["y"] + moved["dy"],
                                            "x": second[window]["x"] + moved["dx"]}
-    for loop in ("base", "p0", "p1", "p2", "core", "b0", "b1", "b2", "b3"):
+    for loop in ("base", *DRAINED, "group"):
         fields = first[f"tensor.output.{loop}"]
         second[f"tensor.aux.{loop}"] = {k: v for k, v in fields.items() if k not in ("dy", "dx")}
-    second["tensor.mode"] = second["tensor.mode"] | {"aux": 2}
+    second["tensor.mode"] = second["tensor.mode"] | {"aux": AuxMode.RAW}
     assert tensor.execute(CONFIG, first, words).trap is Trap.NONE
     assert tensor.execute(CONFIG, second, words).trap is Trap.NONE
     assert np.array_equal(words[8192:8192 + size], expected[8192:8192 + size])
@@ -139,13 +142,13 @@ def test_drain_by_hand():
         positions={"p0": 8}, mode={"bias": 1, "relu": 1, "scale": 4},
         stationary__q0={"stride": 1}, stream__base={"address": 100}, stream__p0={"stride": 1},
         output__base={"address": 400}, output__p0={"stride": 1}, bias__base={"address": 200},
-        aux__base={"address": 300}, aux__p0={"stride": 1})
+        mask__base={"address": 300}, aux__p0={"stride": 1})
     outcome = tensor.execute(CONFIG, result, words)
     expected, over = floats.encode(floats.of_code(0), np.maximum(stored * 16 + bias, 0))
     assert np.array_equal(codes[3200:3264].reshape(8, 8), expected)
     assert outcome.saturations == np.count_nonzero(over) > 0
 
-    result["tensor.mode"] = result["tensor.mode"] | {"aux": 1}
+    result["tensor.mode"] = result["tensor.mode"] | {"mask": 1}
     outcome = tensor.execute(CONFIG, result, words)
     masked = np.where(np.arange(8) == 3, expected, 0)
     assert np.array_equal(codes[3200:3264].reshape(8, 8), masked)
@@ -160,21 +163,90 @@ def test_drain_by_hand():
     assert np.array_equal(codes[4000:4064], codes[800:864])
 
 
+@pytest.mark.parametrize("mode", [StatsMode.SQUARE, StatsMode.NORM])
+def test_statistics_and_elements(mode):
+    """Two blocks of two cores on top of what the sums held before; fractions as reference."""
+    generator = seeds.generator(f"statistics {mode}")
+    words = random_words(generator, specials=False)
+    output = 0 if mode == StatsMode.SQUARE else 1
+    codes = words.view(np.uint8)
+    codes[codes & 0x7F == 0x7F] = 0x22
+    result = registers(
+        positions={"p0": 5, "cores": 2}, blocks={"b0": 2}, groups={"groups": 2},
+        mode={"output": output, "scale": -3, "aux": AuxMode.ELEMENT, "stats": mode, "mask": 1,
+              "stream": output},
+        stationary__q0={"stride": 1}, stationary__core={"stride": 8}, stream__p0={"stride": 1},
+        stream__base={"address": 100}, stream__b0={"stride": 7}, stream__group={"stride": 21},
+        output__base={"address": 8192}, output__p0={"stride": 1}, output__b0={"stride": 5},
+        output__core={"stride": 10}, output__group={"stride": 20}, aux__p0={"stride": 1},
+        aux__b0={"stride": 3}, aux__group={"stride": 9},
+        aux__base={"address": 300}, mask__base={"address": 400}, norm__base={"address": 500},
+        stats__base={"address": 9000}, stats__core={"stride": 18})
+    before = words.copy()
+    words[9000:9036] = raw.encode_raw(CONFIG, np.arange(32, dtype=object).reshape(4, 8) - 9,
+                                      np.zeros((4, 8), bool)).ravel()
+    plain = {**result, "tensor.mode": result["tensor.mode"] | {
+        "aux": 0, "stats": 0, "mask": 0, "output": BINARY32, "scale": 0}}
+    fmt = floats.of_code(output)
+    unit = 2.0**-CONFIG.lowest_exponent
+    expected = np.arange(32, dtype=object).reshape(4, 8) - 9
+    assert tensor.execute(CONFIG, result, words).trap is Trap.NONE
+    for block, place, position, sums in scalar.sums(plain, before, CONFIG.lowest_exponent):
+        index = {**block, **place, **position}
+        beside = [scalar.place({**result, f"tensor.{s}.base": result[f"tensor.{s}.base"],
+                                **{f"tensor.{s}.{n}": result[f"tensor.aux.{n}"] for n in index}},
+                               s, index)[0] for s in ("aux", "mask", "norm")]
+        aux, mask, norm = (before[a:a + 1].view(np.uint8) for a in beside)
+        total = np.array([float(s) for s in sums]) + floats.values(fmt)[aux]
+        live = ~floats.element_zero(mask)
+        o = np.where(live, floats.encode(fmt, (total / 8).astype(np.float32))[0], 0)
+        address, _ = scalar.place(result, "output", index)
+        assert np.array_equal(words[address:address + 1].view(np.uint8), o)
+        o = floats.values(fmt)[o].astype(np.float64)
+        factor = o if mode == StatsMode.SQUARE else floats.values(floats.of_code(0))[norm]
+        for i, addend in enumerate((o, o * factor)):
+            expected[2 * place["core"] + i] += np.array([int(v * unit) for v in addend], object)
+    held, poison = raw.decode_raw(CONFIG, words[9000:9036].reshape(4, 9))
+    assert not poison.any()
+    assert np.array_equal(held, expected)
+
+
+def test_statistics_are_poisoned_by_nan():
+    words = np.zeros(CONFIG.words, np.uint64)
+    words[:8] = 0x38
+    words[100] = 0x7F  # NaN in lane 0
+    result = registers(mode={"stats": StatsMode.SQUARE}, stationary__q0={"stride": 1},
+                       stream__base={"address": 100}, output__base={"address": 200},
+                       stats__base={"address": 300})
+    assert tensor.execute(CONFIG, result, words).nan
+    assert raw.decode_raw(CONFIG, words[300:318].reshape(2, 9))[1].all()
+
+
 @pytest.mark.parametrize(("changes", "cause"), [
     ({"positions": {"p0": 0}}, Trap.SHAPE),
     ({"positions": {"cores": 0}}, Trap.SHAPE),
-    ({"positions": {"cores": 3}}, Trap.SHAPE),
+    ({"positions": {"cores": 5}}, Trap.SHAPE),
+    ({"positions": {"cores": 2}, "groups": {"groups": 3}}, Trap.SHAPE),
+    ({"groups": {"groups": 0}}, Trap.SHAPE),
     ({"positions": {"p0": 33}}, Trap.SHAPE),
     ({"positions": {"q0": 4}}, Trap.SHAPE),
     ({"mode": {"turn_stream": 1}}, Trap.SHAPE),
     ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "output": 2}}, Trap.SHAPE),
     ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "bias": 1}}, Trap.SHAPE),
-    ({"mode": {"aux": 1, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"mask": 1, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"stats": 1, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"aux": AuxMode.ELEMENT, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"aux": AuxMode.RAW, "mask": 1}}, Trap.SHAPE),
+    ({"mode": {"aux": AuxMode.RAW, "stats": 1}}, Trap.SHAPE),
     ({"mode": {"aux": 3}}, Trap.SHAPE),
+    ({"mode": {"stats": 3}}, Trap.SHAPE),
+    ({"mode": {"stats": 1, "output": 1}}, Trap.SHAPE),
+    ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "stats": 1}}, Trap.SHAPE),
     ({"mode": {"output": 3, "relu": 1}}, Trap.SHAPE),
     ({"mode": {"stationary": 1, "stream": 1}}, Trap.SHAPE),
     ({"depth": {"passes": 342_392}}, Trap.DEPTH),
     ({"reduction": {"r0": 4095, "r1": 84}}, Trap.DEPTH),
+    ({"reduction": {"r0": 4095, "r1": 42}, "groups": {"groups": 2, "merge": 1}}, Trap.DEPTH),
     ({"stream__base": {"address": 16384}}, Trap.ADDRESS),
     ({"output__base": {"address": 16384}}, Trap.ADDRESS),
     ({"output__base": {"address": 16381}, "mode": {"output": 2}}, Trap.ADDRESS),

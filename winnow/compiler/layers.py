@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
-from isa.registers import AuxMode, Unit
+from isa.registers import Unit
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.network import Layer
 
@@ -149,10 +149,10 @@ def _backward(job: Job, dy, weights, dx, x, row: int, column: int) -> Operation:
         "tensor.output.base": {"address": At(dx, start)},
         "tensor.output.window": _window(row, column, layer.input),
         "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "output": E5M2,
-                        "aux": AuxMode.MASK if x else AuxMode.NONE},
+                        "mask": int(x is not None)},
     }
     if x:
-        registers["tensor.aux.base"] = {"address": At(x, start)}
+        registers["tensor.mask.base"] = {"address": At(x, start)}
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [dy, weights] + ([x] if x else []), [dx])
 
