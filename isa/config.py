@@ -54,6 +54,8 @@ class Config:
         Size of the scratchpad.
     banks : int
         Scratchpad banks; consecutive words lie in consecutive banks.
+    axi_words : int
+        Words of a beat of the external memory port, which moves so many a cycle.
     """
 
     name: str = "small"
@@ -64,10 +66,11 @@ class Config:
     tree_stages: int = 2
     scratchpad_kib: int = 128
     banks: int = 16
+    axi_words: int = 1
 
     def __post_init__(self):
         for name in ("cores", "block", "accumulator_bits", "tree_stages", "scratchpad_kib",
-                     "banks"):
+                     "banks", "axi_words"):
             value = getattr(self, name)
             _require(type(value) is int, f"{name} = {value!r}: must be an integer")
         _require(self.mode in MODES, f"mode = {self.mode!r}: must be one of {', '.join(MODES)}")
@@ -85,6 +88,7 @@ class Config:
         _require(_power_of_two(self.banks) and self.banks >= 2 * self.cores + 8,
                  f"banks = {self.banks}: must be a power of two and at least 2 x cores + 8 = "
                  f"{2 * self.cores + 8}")
+        _require(self.axi_words in (1, 2, 4), f"axi_words = {self.axi_words}: must be 1, 2 or 4")
         _require(_power_of_two(self.scratchpad_kib) and self.scratchpad_kib <= 4096,
                  f"scratchpad_kib = {self.scratchpad_kib}: must be a power of two, at most 4096")
         _require(self.bank_words >= 2,
@@ -137,7 +141,7 @@ class Config:
 
 CONFIGS = {
     "small": Config(),
-    "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32),
+    "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32, axi_words=4),
 }
 
 
