@@ -3,7 +3,8 @@
 import numpy as np
 
 from isa.config import LANES, TREES
-from winnow.network import Layer, Shape, Taps
+from winnow.graph import Layer, Taps
+from winnow.network import Shape
 
 
 def channel_blocks(maps: np.ndarray) -> np.ndarray:
@@ -43,17 +44,10 @@ def weight_tiles(weights: np.ndarray) -> np.ndarray:
     return tiles.transpose(0, 2, 4, 5, 1, 3)
 
 
-def by_outputs(values: np.ndarray) -> np.ndarray:
-    """One value an output, zero filled to whole blocks."""
-    padded = np.zeros(-(-values.size // TREES) * TREES, values.dtype)
-    padded[:values.size] = values
-    return padded
-
-
 def initial_weights(layer: Layer, generator: np.random.Generator) -> np.ndarray:
     """Binary32 weights (output, channel, row, column), zero where no input will be.
 
-    He-normal under a ReLU; a fifth of that scale without, so that first scores are small.
+    He-normal; a tenth of that for the last layer, so that first scores are small.
     """
     source = layer.source
     live = np.ones(layer.input.channels, bool)
@@ -61,7 +55,7 @@ def initial_weights(layer: Layer, generator: np.random.Generator) -> np.ndarray:
         channel = np.arange(source.blocks * LANES) < source.channels
         live = np.repeat(channel.reshape(source.blocks, 1, LANES), source.pixels, axis=1).ravel()
     fan_in = live.sum() * layer.kernel**2
-    scale = np.sqrt((2 if layer.relu else 0.04) / fan_in)
+    scale = np.sqrt((0.04 if layer.is_last else 2) / fan_in)
     shape = (layer.output.channels, layer.input.channels, layer.kernel, layer.kernel)
     weights = generator.normal(0, scale, shape).astype(np.float32)
     return weights * live[:, np.newaxis, np.newaxis]

@@ -1,6 +1,6 @@
-"""Network descriptions: layers by name, shapes inferred and checked."""
+"""Network descriptions: what a user writes. `winnow.graph` gives them shapes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isa.config import LANES
 from winnow.errors import UserError
@@ -38,7 +38,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with bias, square kernel, and optionally ReLU."""
+    """A convolution with a square kernel; then batch normalisation or a bias; then perhaps ReLU
+    and a max pooling of `pool` x `pool` without overlap."""
 
     name: str
     channels: int
@@ -46,11 +47,14 @@ class Conv:
     stride: int = 1
     padding: int = 1
     relu: bool = True
+    norm: bool = False
+    pool: int = 1
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A fully connected layer with bias, over everything that the map before it holds."""
+    """A fully connected layer over everything that the map before it holds. The last one gives the
+    scores and has no bias."""
 
     name: str
     channels: int
@@ -58,112 +62,84 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Taps:
-    """The kernel of a first layer that the host unrolls."""
+class Residual:
+    """ReLU of the sum of `body` and what goes in, or `shortcut` of it.
 
-    kernel: int
-    stride: int
-    padding: int
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with its shapes: always a convolution, as the machine sees it.
-
-    A first layer with few channels arrives from the host with its taps side by side as channels
-    (`taps_as_channels`), a fully connected layer takes each word of an image as a channel block.
+    The last convolution of `body` and `shortcut` are normalised and have neither ReLU nor pool.
     """
 
     name: str
-    input: Shape
-    output: Shape
-    kernel: int
-    stride: int
-    padding: int
-    relu: bool
-    taps_as_channels: Taps | None = None
-    is_linear: bool = False
-    source: Shape | None = None  # the map as the network describes it, before such a view
+    body: tuple[Conv, ...]
+    shortcut: Conv | None = None
 
-    @property
-    def tiles(self) -> int:
-        """8x8 weight tiles."""
-        return self.input.blocks * self.output.blocks * self.kernel**2
 
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of one image: outputs x channels x kernel x kernel, padding included."""
-        taps = self.taps_as_channels.kernel if self.taps_as_channels else self.kernel
-        return self.output.channels * self.output.pixels * self.source.channels * (
-            self.source.pixels if self.is_linear else taps**2)
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean over all pixels."""
+
+    name: str
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of layers, the last giving one score for each class."""
+    """A chain of layers, the last a fully connected one with a score for each class."""
 
     name: str
     input: Shape
-    layers: tuple[Conv | Linear, ...]
+    layers: tuple[Conv | Linear | Residual | AveragePool, ...]
 
     @property
     def classes(self) -> int:
         return self.layers[-1].channels
 
-    def lowered(self) -> tuple[Layer, ...]:
-        """The layers as convolutions with shapes; `NetworkError` if they do not fit together."""
-        if not self.layers:
-            raise NetworkError(f"network {self.name}: has no layers")
-        shape, lowered = self.input, []
-        for i, layer in enumerate(self.layers):
-            lowered.append(_linear(layer, shape) if isinstance(layer, Linear)
-                           else _conv(layer, shape, first=i == 0))
-            shape = lowered[-1].output
-        if shape.pixels != 1:
-            raise NetworkError(f"layer {lowered[-1].name}: gives {shape}, the last layer must give "
-                               f"one pixel")
-        return tuple(lowered)
+    def on(self, shape: Shape) -> "Network":
+        """The same layers on images of another shape."""
+        return replace(self, input=shape)
 
 
-def _require(holds: bool, layer: Conv | Linear, what: str) -> None:
-    if not holds:
-        raise NetworkError(f"layer {layer.name}: {what}")
+def _normalised(name: str, channels: int, **options) -> Conv:
+    return Conv(name, channels, norm=True, **options)
 
 
-def _linear(layer: Linear, shape: Shape) -> Layer:
-    _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
-    flat = Shape(shape.words * LANES)
-    return Layer(layer.name, flat, Shape(layer.channels), 1, 1, 0, layer.relu,
-                 is_linear=True, source=shape)
+def _residual(name: str, channels: int, stride: int = 1) -> Residual:
+    shortcut = None if stride == 1 else _normalised(
+        f"{name}s", channels, kernel=1, stride=stride, padding=0, relu=False)
+    return Residual(name, (_normalised(f"{name}a", channels, stride=stride),
+                           _normalised(f"{name}b", channels, relu=False)), shortcut)
 
 
-def _conv(layer: Conv, shape: Shape, first: bool) -> Layer:
-    _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
-    _require(layer.kernel in (1, 3, 5, 7), layer, f"kernel = {layer.kernel}: must be 1, 3, 5 or 7")
-    _require(layer.stride in (1, 2), layer, f"stride = {layer.stride}: must be 1 or 2")
-    _require(0 <= layer.padding < layer.kernel, layer,
-             f"padding = {layer.padding}: must be from 0 to kernel - 1 = {layer.kernel - 1}")
-    height, width = ((side + 2 * layer.padding - layer.kernel) // layer.stride + 1
-                     for side in (shape.height, shape.width))
-    _require(height > 0 and width > 0, layer,
-             f"kernel {layer.kernel} with padding {layer.padding} does not fit the map {shape}")
-    output = Shape(layer.channels, height, width)
-    if first and shape.channels < LANES and layer.kernel > 1:
-        taps = Shape(shape.channels * layer.kernel**2, height, width)
-        return Layer(layer.name, taps, output, 1, 1, 0, layer.relu,
-                     Taps(layer.kernel, layer.stride, layer.padding), source=shape)
-    return Layer(layer.name, shape, output, layer.kernel, layer.stride, layer.padding,
-                 layer.relu, source=shape)
-
-
-NETWORKS = {
-    "digits": Network("digits", Shape(1, 8, 8), (
+NETWORKS = {network.name: network for network in (
+    Network("digits", Shape(1, 8, 8), (
         Conv("conv1", 8),
         Conv("conv2", 16, stride=2),
         Conv("conv3", 16),
         Linear("fc", 10),
     )),
-}
+    Network("lenet5", Shape(3, 32, 32), (
+        Conv("conv1", 6, kernel=5, padding=0, pool=2),
+        Conv("conv2", 16, kernel=5, padding=0, pool=2),
+        Linear("fc1", 120, relu=True),
+        Linear("fc2", 84, relu=True),
+        Linear("fc3", 10),
+    )),
+    Network("vgg7", Shape(3, 32, 32), (
+        _normalised("conv1", 32),
+        _normalised("conv2", 64, pool=2),
+        _normalised("conv3", 128),
+        _normalised("conv4", 128, pool=2),
+        _normalised("conv5", 128, pool=2),
+        Linear("fc1", 128, relu=True),
+        Linear("fc2", 10),
+    )),
+    Network("resnet8", Shape(3, 32, 32), (
+        _normalised("conv1", 16),
+        _residual("block1", 16),
+        _residual("block2", 32, stride=2),
+        _residual("block3", 64, stride=2),
+        AveragePool("pool"),
+        Linear("fc", 10),
+    )),
+)}
 
 
 def named(name: str) -> Network:

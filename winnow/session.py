@@ -6,22 +6,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from isa.assembler import to_bytes
+from isa.config import LANES, WORD_BYTES
 from isa.formats import E4M3
 from sim import floats
-from winnow.compiler.layers import GROUP_WORDS
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
-from winnow.layout import by_outputs, first_map, initial_weights, weight_tiles
+from winnow.layout import first_map, initial_weights, weight_tiles
+
+LASTING = ("parameters", "weights", "masters", "moments")  # regions that training is about
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps that one program runs on images that are in memory together."""
+
+    images: np.ndarray  # indices, (steps, batch)
+    rate: float | None  # learning rate; None evaluates
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is, read from the log that the machine writes."""
+    """Where a run is, read from the scores that the machine writes."""
 
     step: int
-    loss: float  # mean squared error of the last step, summed over classes
-    accuracy: float  # over the last steps of training
+    loss: float  # of the last step, mean over its images
+    accuracy: float  # in it
 
 
 def _check(program: TrainingProgram, dataset: Dataset, seed: int) -> None:
@@ -47,80 +58,124 @@ class Session:
         _check(program, dataset, seed)
         recipe = program.recipe
         generator = np.random.default_rng(seed)
-        self.weights = [initial_weights(layer, generator) for layer in program.layers]
-        count = program.steps * recipe.batch
+        self.weights = [None if layer.average else initial_weights(layer, generator)
+                        for layer in program.layers]
+        count = -(-dataset.train_labels.size // recipe.batch) * recipe.batch
         # Each epoch is a fresh order, filled up to whole batches from its beginning.
-        orders = [np.resize(generator.permutation(dataset.train_labels.size), count)
-                  for _ in range(recipe.epochs)]
-        self.order = np.concatenate(orders).reshape(-1, recipe.batch)
-        self.steps = len(self.order)
+        self.orders = [np.resize(generator.permutation(dataset.train_labels.size), count)
+                       .reshape(-1, recipe.batch) for _ in range(recipe.epochs)]
+        tests = np.arange(dataset.test_labels.size)
+        tests = np.resize(tests, -(-tests.size // recipe.batch) * recipe.batch)
+        self.test_order = tests.reshape(-1, recipe.batch)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the run."""
+        return sum(len(order) for order in self.orders)
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The whole of training."""
+        return [Round(order[first:first + self.program.round_steps],
+                      self.program.recipe.rate(epoch), epoch)
+                for epoch, order in enumerate(self.orders)
+                for first in range(0, len(order), self.program.round_steps)]
+
+    @property
+    def test_rounds(self) -> list[Round]:
+        """Evaluation of the test images."""
+        size = self.program.round_steps
+        return [Round(self.test_order[first:first + size], None)
+                for first in range(0, len(self.test_order), size)]
+
+    # What the host writes.
 
     def place(self, memory: np.ndarray) -> None:
-        """Write program, parameters and images into external memory."""
-        self._put(memory, "program", np.frombuffer(to_bytes(self.program.instructions), np.uint8))
-        masters = [weight_tiles(w) for w in self.weights]
-        codes = [floats.encode(E4M3, m)[0] for m in masters]
-        biases = [np.zeros(p.bias.words * 2, np.float32) for p in self.program.parameters]
-        resident = [part for code, bias in zip(codes, biases, strict=True)
-                    for part in (code, bias, bias)]
-        self._put(memory, "parameters", *resident)
+        """Write the initial parameters into external memory."""
+        masters = [weight_tiles(w) for w in self.weights if w is not None]
+        self._put(memory, "weights", *(floats.encode(E4M3, m)[0] for m in masters))
         self._put(memory, "masters", *masters)
-        images = floats.encode(E4M3, first_map(self.program.layers[0],
-                                               self.dataset.train_images))[0]
-        targets = self._targets()
-        steps = [part for rows in self.order for part in (images[rows], targets[rows])]
-        self._put(memory, "data", *steps)
-        self._put(memory, "test", floats.encode(
-            E4M3, first_map(self.program.layers[0], self.dataset.test_images))[0])
+        self._put(memory, "parameters", *self._resident())
+
+    def _resident(self):
+        """The initial contents of what stays in the scratchpad."""
+        resident = self.program.memory.resident
+        ones = {id(b) for p in self.program.memory.parameters if p.norm
+                for b in (p.norm.gamma, p.norm.running_variance)}
+        for buffer in resident:
+            if buffer is self.program.memory.identity:
+                pixels = next(a.input.pixels for a in self.program.layers if a.average)
+                yield floats.encode(E4M3, np.eye(LANES, dtype=np.float32) / np.float32(pixels))[0]
+            else:
+                yield np.full(buffer.words * 2, float(id(buffer) in ones), np.float32)
+
+    def load(self, memory: np.ndarray, work: Round) -> None:
+        """Write the program and the images of a round, and clear its log."""
+        test = work.rate is None
+        images = self.dataset.test_images if test else self.dataset.train_images
+        labels = self.dataset.test_labels if test else self.dataset.train_labels
+        parts = []
+        for rows in work.images:
+            parts += [floats.encode(E4M3, first_map(self.program.layers[0], images[rows]))[0],
+                      self._targets(labels[rows])]
+        self._put(memory, "data", *parts)
+        instructions = self.program.instructions(len(work.images), work.rate)
+        self._put(memory, "program", np.frombuffer(to_bytes(instructions), np.uint8))
+        memory[self.program.external.slice("log")] = 0
 
     def _put(self, memory: np.ndarray, region: str, *parts: np.ndarray) -> None:
-        data = np.concatenate([np.ascontiguousarray(p).view(np.uint8).ravel() for p in parts])
-        where = self.program.external.slice(region)
-        memory[where.start:where.start + data.size] = data
+        data = [np.ascontiguousarray(p).view(np.uint8).ravel() for p in parts]
+        where = self.program.external.slice(region).start
+        for part in data:
+            memory[where:where + part.size] = part
+            where += part.size
 
-    def _targets(self) -> np.ndarray:
-        """E4M3 one-hot rows, a whole number of channel blocks each."""
-        classes = self.program.network.classes
-        one_hot = np.eye(classes, dtype=np.float32)[self.dataset.train_labels]
-        return floats.encode(E4M3, np.stack([by_outputs(row) for row in one_hot]))[0]
+    def _targets(self, labels: np.ndarray) -> np.ndarray:
+        """E4M3 one-hot, (group of 8 images, class, image)."""
+        one_hot = np.eye(self.program.memory.classes, dtype=np.float32)[labels]
+        return floats.encode(E4M3, one_hot.reshape(-1, LANES, one_hot.shape[1])
+                             .transpose(0, 2, 1))[0]
 
     # What the machine wrote.
 
-    def progress(self, memory: np.ndarray, step: int, window: int = 20) -> Progress:
-        """Loss and training accuracy after `step` steps, over the last `window` of them."""
-        first = max(0, step - window)
-        log = self._log(memory)[first:step]
-        sums = GROUP_WORDS * 2
-        batch = self.program.recipe.batch
-        labels = self.dataset.train_labels[self.order[first:step]].ravel()
-        right = self._classes(log[:, sums:].reshape(step - first, -1)) == labels
-        return Progress(step, float(log[-1, :sums].sum()) / batch, float(right.mean()))
+    def scores(self, memory: np.ndarray, steps: int) -> np.ndarray:
+        """Scores of the first steps of a round, (steps, image, class)."""
+        log = memory[self.program.external.slice("log")].view(np.float32)
+        inner = self.program.memory.classes
+        rows = log.reshape(self.program.round_steps, -1, inner, LANES)[:steps]
+        rows = rows.transpose(0, 1, 3, 2).reshape(steps, -1, inner)
+        return rows[..., :self.program.network.classes]
 
-    def steps_done(self, memory: np.ndarray, known: int) -> int:
-        """Steps whose log is there: the last thing written of one is its last score."""
-        scores = self._log(memory)[:, GROUP_WORDS * 2:]
-        rows = scores.reshape(self.steps, self.program.recipe.batch, -1)
-        while known < self.steps and rows[known, -1].any():
+    def steps_done(self, memory: np.ndarray, work: Round, known: int = 0) -> int:
+        """Steps of a round whose scores are there."""
+        log = memory[self.program.external.slice("log")].reshape(self.program.round_steps, -1)
+        while known < len(work.images) and log[known, -WORD_BYTES * LANES * LANES:].any():
             known += 1
         return known
 
-    def test_accuracy(self, memory: np.ndarray) -> float:
-        """The share of test images whose highest score is that of their class."""
-        scores = memory[self.program.external.slice("scores")].view(np.float32)
-        scores = scores.reshape(self.program.test_steps, -1)
-        labels = self.dataset.test_labels
-        return float((self._classes(scores)[:labels.size] == labels).mean())
+    def progress(self, memory: np.ndarray, work: Round, done: int, before: int) -> Progress:
+        """Loss and training accuracy of step `done` of a round, `before` + `done` of the run."""
+        scores = self.scores(memory, done)[-1].astype(np.float64)
+        labels = self.dataset.train_labels[work.images[done - 1]]
+        if self.program.recipe.loss == "mse":
+            target = np.eye(scores.shape[1])[labels]
+            loss = ((scores - target) ** 2).sum(axis=1).mean()
+        else:
+            most = scores.max(axis=1, keepdims=True)
+            log_sum = np.log(np.exp(scores - most).sum(axis=1)) + most[:, 0]
+            loss = (log_sum - scores[np.arange(len(labels)), labels]).mean()
+        return Progress(before + done, float(loss),
+                        float((scores.argmax(axis=1) == labels).mean()))
 
-    def weight_hashes(self, memory: np.ndarray) -> list[str]:
-        """SHA-256 of all parameters after each epoch."""
-        snapshots = memory[self.program.external.slice("snapshots")]
-        return [hashlib.sha256(part.tobytes()).hexdigest()
-                for part in snapshots.reshape(self.program.recipe.epochs, -1)]
+    def right(self, memory: np.ndarray, work: Round) -> np.ndarray:
+        """For each image of a test round whether its highest score is that of its class."""
+        scores = self.scores(memory, len(work.images))
+        return scores.argmax(axis=2) == self.dataset.test_labels[work.images]
 
-    def _log(self, memory: np.ndarray) -> np.ndarray:
-        return memory[self.program.external.slice("log")].view(np.float32).reshape(self.steps, -1)
+    def weight_hash(self, memory: np.ndarray) -> str:
+        """SHA-256 of everything that training changes."""
+        digest = hashlib.sha256()
+        for region in LASTING:
+            digest.update(memory[self.program.external.slice(region)].tobytes())
+        return digest.hexdigest()
 
-    def _classes(self, scores: np.ndarray) -> np.ndarray:
-        """Scores of batches, (steps, image x block x 8), as the winning class of each image."""
-        rows = scores.reshape(-1, self.program.layers[-1].output.blocks * 8)
-        return rows[:, :self.program.network.classes].argmax(axis=1)

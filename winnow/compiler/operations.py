@@ -34,7 +34,8 @@ class At:
 class Operation:
     """One `run`. Registers that are not named take their defaults.
 
-    `scalars` maps a register to the scalar register whose value is added to it.
+    `scalars` maps a register to the scalar register whose value is added to it. A move says which
+    bytes of external memory it touches, unless a scalar register takes part in the address.
     """
 
     label: str
@@ -44,6 +45,8 @@ class Operation:
     writes: list[Buffer]
     tag: int = 0
     scalars: dict[str, int] = field(default_factory=dict)
+    external: tuple[int, int] | None = None
+    job: int = 0  # the piece of work that it belongs to, in program order
     wait: int = 0
     post: int = 0
 

@@ -1,0 +1,120 @@
+"""What lies in external memory for good, and what in the scratchpad."""
+
+from dataclasses import dataclass, field
+
+from isa.config import LANES, TREES, WORD_BYTES, Config
+from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.normalisation import Norm
+from winnow.compiler.operations import Buffer
+from winnow.compiler.placement import External
+from winnow.compiler.scores import classes
+from winnow.graph import Graph, Layer
+from winnow.network import Shape
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Maps of a whole batch in external memory: image, block, row, column."""
+
+    name: str
+    shape: Shape
+    address: int
+    scalar: int | None = None  # register that is added to the address
+
+    @property
+    def image_bytes(self) -> int:
+        return self.shape.words * WORD_BYTES
+
+
+@dataclass
+class Parameters:
+    """What a layer learns. Weights, masters and moments lie in external memory; `resident` buffers
+    stay in the scratchpad."""
+
+    layer: Layer
+    config: Config
+    weights: int = 0  # addresses, in bytes
+    master: int = 0
+    moment: int = 0
+    bias: Buffer | None = None
+    bias_moment: Buffer | None = None
+    norm: Norm | None = None
+
+    def __post_init__(self):
+        if self.layer.bias:
+            words = self.layer.output.blocks * GROUP_WORDS
+            self.bias = Buffer(f"bias of {self.layer.name}", words)
+            self.bias_moment = Buffer(f"bias moment of {self.layer.name}", words)
+        if self.layer.norm:
+            self.norm = Norm(self.layer, self.config.raw_words)
+
+    @property
+    def weight_words(self) -> int:
+        """Words of all weights in E4M3: one for each row of a tile."""
+        return self.layer.tiles * TREES
+
+    @property
+    def elements(self) -> int:
+        return self.weight_words * LANES
+
+    @property
+    def resident(self) -> list[Buffer]:
+        buffers = [self.bias, self.bias_moment] if self.layer.bias else []
+        return buffers + (self.norm.resident if self.norm else [])
+
+
+@dataclass
+class Memory:
+    """Addresses and resident buffers of a graph's training on a chip."""
+
+    config: Config
+    graph: Graph
+    batch: int
+    external: External = field(default_factory=External)
+    parameters: list[Parameters] = field(default_factory=list)
+    outputs: list[Stored | None] = field(default_factory=list)  # of layers
+    gradients: dict = field(default_factory=dict)  # of maps
+    identity: Buffer | None = None  # a tile with 1 / pixels, for an average
+
+    def __post_init__(self):
+        layers = self.graph.layers
+        self.parameters = [Parameters(layer, self.config) for layer in layers]
+        if any(layer.average for layer in layers):
+            self.identity = Buffer("tile of the average", TREES)
+        self._weights()
+        region = self.external.region
+        for layer in layers:
+            size = self.batch * layer.output.words * WORD_BYTES
+            self.outputs.append(None if layer.is_last else Stored(
+                f"output of {layer.name}", layer.output,
+                region(f"output of {layer.name}", size)))
+        for made in self.graph.maps[1:]:
+            name = f"gradient of {made.name}"
+            size = self.batch * made.shape.words * WORD_BYTES
+            self.gradients[made] = Stored(name, made.shape, region(name, size))
+
+    def _weights(self):
+        region = self.external.region
+        learning = [p for p in self.parameters if not p.layer.average]
+        words = [p.weight_words * WORD_BYTES for p in learning]
+        for name, size in (("weights", 1), ("masters", GROUP_WORDS), ("moments", GROUP_WORDS)):
+            address = region(name, size * sum(words))
+            for p, own in zip(learning, words, strict=True):
+                setattr(p, name.removesuffix("s") if size > 1 else name, address)
+                address += size * own
+
+    @property
+    def resident(self) -> list[Buffer]:
+        """Everything that stays in the scratchpad, in the order of the region `parameters`."""
+        own = [self.identity] if self.identity else []
+        return own + [b for p in self.parameters for b in p.resident]
+
+    @property
+    def eights(self) -> int:
+        """Groups of 8 images."""
+        return self.batch // LANES
+
+    @property
+    def classes(self) -> int:
+        """Classes, filled up."""
+        return classes(self.graph.layers[-1])

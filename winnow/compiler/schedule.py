@@ -1,0 +1,239 @@
+"""In which order operations are given to the units, and where their buffers lie.
+
+Each unit works through its operations in order, and the three work at the same time. So the order
+decides how far the fills of the next job run ahead, and buffers live from the first operation that
+names them to the last. Both are found together, by walking through the step with estimated cycles.
+"""
+
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from isa.config import Config
+from isa.registers import Unit
+from winnow.compiler.cycles import estimate
+from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.placement import PlacementError
+
+AHEAD = (2, 1, 0)  # jobs that may begin while an older one is unfinished: tried one by one
+LASTING = 2  # jobs after which a buffer counts as one that lasts
+
+
+@dataclass
+class _Region:
+    """Free words of the scratchpad, and when their last user ends."""
+
+    start: int
+    end: int
+    free: int  # cycle
+
+
+class _Space:
+    """The scratchpad beside what is resident."""
+
+    def __init__(self, start: int, end: int):
+        self.regions = [_Region(start, end, 0)]
+
+    @property
+    def words(self) -> int:
+        return sum(r.end - r.start for r in self.regions)
+
+    def take(self, words: int, last: bool = False) -> tuple[int, int] | None:
+        """Address of free words, and the cycle from which they are: those that are free first, or
+        the last ones."""
+        if last:
+            return self._take_last(words)
+        best = None
+        for first in range(len(self.regions)):
+            end, free = self.regions[first].start, 0
+            for region in self.regions[first:]:
+                if region.start != end:
+                    break
+                end, free = region.end, max(free, region.free)
+                if end - self.regions[first].start >= words:
+                    if best is None or free < best[1]:
+                        best = first, free
+                    break
+        if best is None:
+            return None
+        start = self.regions[best[0]].start
+        self._cut(start, start + words)
+        return start, best[1]
+
+    def _take_last(self, words: int) -> tuple[int, int] | None:
+        start, free = None, 0
+        for region in reversed(self.regions):
+            if start != region.end:
+                end, free = region.end, 0
+            start, free = region.start, max(free, region.free)
+            if end - start >= words:
+                self._cut(end - words, end)
+                return end - words, free
+        return None
+
+    def _cut(self, start: int, end: int) -> None:
+        kept = []
+        for r in self.regions:
+            kept += [_Region(a, b, r.free) for a, b in ((r.start, min(r.end, start)),
+                                                        (max(r.start, end), r.end)) if a < b]
+        self.regions = kept
+
+    def give(self, start: int, words: int, cycle: int) -> None:
+        self.regions.append(_Region(start, start + words, cycle))
+        self.regions.sort(key=lambda r: r.start)
+
+
+@dataclass
+class _State:
+    """What is known of an operation while the schedule is made."""
+
+    needs: set[int]  # operations before it
+    done: int = -1
+
+
+@dataclass
+class Schedule:
+    """Operations in the order in which they are given, placed; and their estimated end."""
+
+    operations: list[Operation]
+    cycles: int
+    ends: list[int] = field(default_factory=list)
+
+
+def schedule(config: Config, operations: list[Operation], resident: list[Buffer]) -> Schedule:
+    """Order and place `operations`, which stand in program order."""
+    start = 0
+    for buffer in resident:
+        buffer.address = start
+        start += buffer.words
+    for ahead in AHEAD:
+        try:
+            return _Scheduler(config, operations, set(resident), start, ahead).run()
+        except PlacementError:
+            if ahead == AHEAD[-1]:
+                raise
+
+
+class _Scheduler:
+    def __init__(self, config: Config, operations: list[Operation], resident: set[Buffer],
+                 first: int, ahead: int):
+        self.config, self.operations, self.resident = config, operations, resident
+        if first > config.words:
+            raise PlacementError(f"parameters by channel need {first * 8} bytes of scratchpad; "
+                                 f"configuration {config.name} has {config.words * 8}")
+        self.ahead = ahead
+        self.space = _Space(first, config.words)
+        self.lengths = [estimate(config, o) for o in operations]
+        self.states = [_State(needs) for needs in _needs(operations)]
+        self.users: dict[Buffer, int] = {}
+        jobs: dict[Buffer, list[int]] = {}
+        for operation in operations:
+            for buffer in set(operation.buffers) - resident:
+                self.users[buffer] = self.users.get(buffer, 0) + 1
+                jobs.setdefault(buffer, []).append(operation.job)
+        self.lasting = {b for b, used in jobs.items() if max(used) - min(used) >= LASTING}
+        self.placed: set[Buffer] = set(resident)
+        self.ready: dict[Buffer, int] = {}
+        self.queues = {unit: [i for i, o in enumerate(operations) if o.unit is unit]
+                       for unit in Unit}
+        self.free = dict.fromkeys(Unit, 0)
+        self.ends: dict[Buffer, int] = {}
+
+    def run(self) -> Schedule:
+        order, ends = [], []
+        left = set(range(len(self.operations)))
+        oldest = 0
+        while left:
+            while oldest not in left:
+                oldest += 1
+            chosen = self._choose(self.operations[oldest].job, oldest)
+            end = self._place(*chosen)
+            left.discard(chosen[0])
+            order.append(self.operations[chosen[0]])
+            ends.append(end)
+        return Schedule(order, max(ends, default=0), ends)
+
+    def _choose(self, job: int, oldest: int) -> tuple[int, int]:
+        """The operation that can start first, among those of the next jobs; ties in order."""
+        best = None
+        for unit, queue in self.queues.items():
+            for i in queue:
+                if self.operations[i].job > job + self.ahead or (best and best[0] <= self.free[unit]):
+                    break
+                state = self.states[i]
+                if any(self.states[n].done < 0 for n in state.needs):
+                    continue
+                start = max([self.free[unit], *(self.states[n].done for n in state.needs)])
+                if (best is None or start < best[0]) and self._fits(i, job):
+                    best = start, i
+        if best is None:
+            operation = self.operations[oldest]
+            new = sum(b.words for b in set(operation.buffers) - self.placed)
+            raise PlacementError(
+                f"{operation.label}: needs {new * 8} bytes of scratchpad beside what is in use; "
+                f"{self.space.words * 8} of {self.config.words * 8} are free, in pieces")
+        return best[1], best[0]
+
+    def _fits(self, i: int, job: int) -> bool:
+        """Whether new buffers of an operation have room, and leave it to older jobs."""
+        operation = self.operations[i]
+        new = set(operation.buffers) - self.placed
+        if not new:
+            return True
+        if operation.job > job:
+            older = {b for queue in self.queues.values() for n in takewhile(
+                         lambda n: self.operations[n].job < operation.job, queue)
+                     for b in self.operations[n].buffers} - self.placed
+            if self.space.words < sum(b.words for b in new | older):
+                return False
+        regions = list(self.space.regions)
+        fits = all(self.space.take(b.words, b in self.lasting) for b in _largest_first(new))
+        self.space.regions = regions
+        return fits
+
+    def _place(self, i: int, start: int) -> int:
+        operation = self.operations[i]
+        for buffer in _largest_first(set(operation.buffers) - self.placed):
+            buffer.address, free = self.space.take(buffer.words, buffer in self.lasting)
+            self.placed.add(buffer)
+            start = max(start, free)
+        end = start + self.lengths[i]
+        self.states[i].done = end
+        self.free[operation.unit] = end
+        self.queues[operation.unit].remove(i)
+        for buffer in set(operation.buffers) - self.resident:
+            self.users[buffer] -= 1
+            self.ends[buffer] = max(self.ends.get(buffer, 0), end)
+            if not self.users[buffer]:
+                self.space.give(buffer.address, buffer.words, self.ends[buffer])
+        return end
+
+
+def _largest_first(buffers) -> list[Buffer]:
+    return sorted(buffers, key=lambda b: (-b.words, b.name))
+
+
+def _needs(operations: list[Operation]) -> list[set[int]]:
+    """For each operation those that must be given before it: they share a buffer or bytes of
+    external memory, and one writes."""
+    last_write: dict[Buffer, int] = {}
+    reads: dict[Buffer, list[int]] = {}
+    moves: list[int] = []
+    needs = []
+    for i, operation in enumerate(operations):
+        mine = {last_write[b] for b in operation.buffers if b in last_write}
+        for buffer in operation.writes:
+            mine.update(reads.pop(buffer, ()))
+            last_write[buffer] = i
+        for buffer in operation.reads:
+            reads.setdefault(buffer, []).append(i)
+        if operation.external:
+            mine.update(j for j in moves if _meet(operations[j], operation))
+            moves.append(i)
+        mine.discard(i)
+        needs.append(mine)
+    return needs
+
+
+def _meet(a: Operation, b: Operation) -> bool:
+    stores = bool(a.reads) or bool(b.reads)
+    return stores and a.external[0] < b.external[1] and b.external[0] < a.external[1]

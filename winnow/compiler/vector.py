@@ -1,0 +1,100 @@
+"""Vector operations, written short."""
+
+from dataclasses import dataclass
+
+from isa.expressions import float_bits
+from isa.formats import FormatCode
+from isa.registers import (
+    COUNT_BITS,
+    VECTOR_LOOPS,
+    Activation,
+    Operand,
+    Reduce,
+    Unit,
+)
+from winnow.compiler.operations import At, Buffer, Operation
+from winnow.compiler.tiles import divisor
+
+E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
+MOST = (1 << COUNT_BITS) - 1
+ZERO, ONE, X, Y, Z = Operand.ZERO, Operand.ONE, Operand.X, Operand.Y, Operand.Z
+K0, K1, K2, T = Operand.K0, Operand.K1, Operand.K2, Operand.T
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An input or output: where it begins, its format, and the words of a step of each loop.
+
+    For an output: whether it takes u (else t), how it is scaled, and the key of its random bits.
+    """
+
+    buffer: Buffer
+    format: FormatCode
+    steps: tuple[int, ...] = ()
+    offset: int = 0
+    u: bool = True
+    scale: int = 0
+
+
+def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
+           activation: Activation = Activation.NONE, negate_c: bool = False,
+           negate_f: bool = False, reduce: Reduce = Reduce.NONE, source: int = 1,
+           quantum: int = 0, gate: int | None = None, channel: int = 0,
+           coefficients: tuple[Buffer, int, int] | None = None, constants: dict | None = None,
+           scalars: dict | None = None, key: int | None = None, **streams: Stream) -> Operation:
+    """t = a * b + c, u = d * e + f over loops n0, n1, ... with these counts.
+
+    Without `u` it is t. `coefficients` are a buffer, where in it, and its words a round of n5;
+    K0 to K2 by name (lower case) as numbers; `scalars` those from scalar registers.
+    """
+    counts = counts + (1,) * (len(VECTOR_LOOPS) - len(counts))
+    u = u or (T, ONE, ZERO)
+    op = dict(zip("abcdef", (*t, *u), strict=True)) | {
+        "negate_c": int(negate_c), "negate_f": int(negate_f), "activation": activation,
+        "reduce": reduce, "source": source if reduce else 0, "quantum": quantum,
+        "gate": 0 if gate is None else gate + 1, "channel": channel}
+    registers = {
+        "vector.counts": dict(zip(VECTOR_LOOPS[:4], counts[:4], strict=True)),
+        "vector.outer": dict(zip(VECTOR_LOOPS[4:], counts[4:], strict=True)),
+        "vector.op": op,
+        "vector.inputs": {name: s.format for name, s in streams.items() if name in "xyz"},
+    }
+    for name, stream in streams.items():
+        registers |= _stream(name, stream)
+    reads = [s.buffer for name, s in streams.items() if name in "xyz"]
+    writes = [s.buffer for name, s in streams.items() if name not in "xyz"]
+    if coefficients:
+        registers["vector.k.base"] = {"address": At(*coefficients[:2])}
+        registers["vector.k.n5"] = {"stride": coefficients[2]}
+        reads.append(coefficients[0])
+    for name, value in (constants or {}).items():
+        registers[f"vector.{name}"] = {"value": float_bits(value)}
+    if key is not None:
+        registers["vector.key"] = {"key": key}
+    return Operation(label, Unit.VECTOR, registers, reads, writes,
+                     scalars={f"vector.{k}": r for k, r in (scalars or {}).items()})
+
+
+def _stream(name: str, stream: Stream) -> dict:
+    registers = {f"vector.{name}.base": {"address": At(stream.buffer, stream.offset)}}
+    steps = stream.steps + (0,) * (len(VECTOR_LOOPS) - len(stream.steps))
+    for low in range(0, len(VECTOR_LOOPS), 2):
+        pair = VECTOR_LOOPS[low:low + 2]
+        values = {n: s for n, s in zip(pair, steps[low:low + 2], strict=True) if s}
+        if values:
+            registers[f"vector.{name}.n{low}{low + 1}"] = values
+    if name not in "xyz":
+        registers[f"vector.{name}.mode"] = {
+            "enable": 1, "source": int(stream.u), "format": stream.format, "scale": stream.scale}
+    return registers
+
+
+def row(groups: int) -> tuple[int, int]:
+    """Counts of two loops that make so many groups."""
+    inner = divisor(groups, MOST)
+    return inner, groups // inner
+
+
+def along(groups: int, words: int) -> tuple[int, int]:
+    """Steps of those loops for a stream of so many words a group."""
+    return words, words * row(groups)[0]
