@@ -54,7 +54,7 @@ class Statistics:
         for address, (sums, poison) in self.totals.items():
             place = slice(address, address + SUMS * self.config.raw_words)
             old, poisoned = decode_raw(self.config, words[place].reshape(SUMS, -1))
-            total = exact.as_integers(sums) + old
+            total = exact.add(sums, old)
             words[place] = encode_raw(self.config, total, poison | poisoned).ravel()
 
 

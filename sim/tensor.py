@@ -1,5 +1,6 @@
 """The tensor operation, by its definition in docs/architecture.md."""
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -23,7 +24,8 @@ from sim.raw import decode_raw, encode_raw
 from sim.registers import Registers
 from sim.statistics import Statistics
 
-CHUNK_WORDS = 1 << 18  # stream words that are worked on at once
+CHUNK_BLOCKS = 1 << 10  # drained at once
+OUTER = (*BLOCKS[::-1], "group")  # the loops around a pass, outermost first
 
 
 def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
@@ -49,6 +51,7 @@ class _Operation:
         self.counts["core"] = self.cores = counts["cores"]
         self.groups = registers["tensor.groups"]["groups"]
         self.merge = registers["tensor.groups"]["merge"]
+        self.counts["group"] = self.groups
         self.drained = 1 if self.merge else self.groups  # groups at the drain
         self.positions = prod(self.counts[p] for p in POSITIONS)
         self.passes = prod(self.counts[r] for r in REDUCTION)
@@ -61,16 +64,14 @@ class _Operation:
         outcome = Outcome(
             stream_words=self.blocks * self.groups * self.passes * self.positions)
         outcome.macs = outcome.stream_words * self.cores * TREES * LANES
-        stream, tiles = self._operands()
+        sums, poison = self._sums()
         output = self._drained("output")
         check(self.words, output, self._output_words())
         statistics = Statistics(self.config, self.mode["stats"], self._by_core("stats"))
-        chunk = max(1, CHUNK_WORDS // (self.groups * self.passes * self.positions))
-        for first in range(0, self.blocks, chunk):
-            part = slice(first, first + chunk)
-            sums, poison = self._sums(stream[part], tiles[part])
-            self._drain(part, sums, poison, Items(output.address[part], output.inside[part]),
-                        outcome, statistics)
+        for first in range(0, self.blocks, CHUNK_BLOCKS):
+            part = slice(first, first + CHUNK_BLOCKS)
+            self._drain(part, sums[part], poison[part],
+                        Items(output.address[part], output.inside[part]), outcome, statistics)
         statistics.finish(self.words)
         return outcome
 
@@ -78,7 +79,7 @@ class _Operation:
         mode, output = self.mode, self.output
         fp8 = output in (FormatCode.E4M3, FormatCode.E5M2)
         for holds in (
-            all(self.counts.values()) and self.groups > 0,
+            all(self.counts.values()),
             self.cores * self.groups <= self.config.cores,
             self.groups == 1 or self.cores & (self.cores - 1) == 0,
             self.positions <= self.config.block,
@@ -121,35 +122,46 @@ class _Operation:
                      window=False)
         return np.tile(items.address.reshape(self.blocks, self.cores), (1, self.drained))
 
-    def _operands(self):
-        """Codes of the stream (blocks x groups, passes, positions, lane) and of the tiles
-        (blocks x groups, passes, core, tree, lane)."""
-        counts = self.counts | {"group": self.groups}
+    def _outer(self) -> "_Outer":
+        """The loops around a pass, by which operand they move."""
+        def moves(stream, loop):
+            step = self.registers[f"tensor.{stream}.{loop}"]
+            return self.counts[loop] > 1 and any(step.values())
+
+        both, streamed, tiled = [], [], []
+        for loop in OUTER:
+            if loop == "group" and self.merge:
+                continue
+            by_stream, by_tile = moves("stream", loop), moves("stationary", loop)
+            (both if by_stream and by_tile else tiled if by_tile else streamed).append(loop)
+        return _Outer(both, streamed, tiled, ["group"] if self.merge else [])
+
+    def _sums(self):
+        """Sums and poison, (block, drained groups x cores, tree, position).
+
+        Each operand is gathered once for what it does not move with, so that one matrix product
+        covers all blocks that share it.
+        """
+        outer = self._outer()
+        reduction = (*outer.merged, *REDUCTION[::-1])
         stream = as_bytes(gather(self.words, nest(
-            self.registers, "tensor.stream", counts,
-            (*BLOCKS[::-1], "group", *REDUCTION[::-1], *POSITIONS[::-1]))))
-        stream = stream.reshape(self.blocks, self.groups, self.passes, self.positions, LANES)
+            self.registers, "tensor.stream", self.counts,
+            (*outer.both, *outer.streamed, *reduction, *POSITIONS[::-1]))))
+        tiles = as_bytes(gather(self.words, nest(
+            self.registers, "tensor.stationary", self.counts,
+            (*outer.both, *outer.tiled, *reduction, "core", *ROWS[::-1]))))
+        both, streamed, tiled = (prod(self.counts[n] for n in names) for names in (
+            outer.both, outer.streamed, outer.tiled))
+        passes = self.passes * (self.groups if self.merge else 1)
+        stream = stream.reshape(both, streamed, passes, self.positions, LANES)
+        tiles = tiles.reshape(both, tiled, passes, self.cores, TREES, LANES)
         if self.mode["turn_stream"]:
             stream = _turn(stream)
-        tiles = as_bytes(gather(self.words, nest(
-            self.registers, "tensor.stationary", counts,
-            (*BLOCKS[::-1], "group", *REDUCTION[::-1], "core", *ROWS[::-1]))))
-        tiles = tiles.reshape(self.blocks, self.groups, self.passes, self.cores, TREES, LANES)
         if self.mode["transpose"]:
             tiles = tiles.swapaxes(-1, -2)
-        return stream, tiles
-
-    def _sums(self, stream, tiles):
-        """Sums and poison, (block, drained groups x cores, tree, position)."""
-        blocks = stream.shape[0]
-        # Reduce over passes and lanes at once: (block, group, core x tree, k) by
-        # (block, group, k, position). Merged groups are one more part of the reduction.
-        a = tiles.transpose(0, 1, 3, 4, 2, 5).reshape(
-            blocks, self.groups, self.cores * TREES, -1)
-        b = stream.transpose(0, 1, 2, 4, 3).reshape(blocks, self.groups, -1, self.positions)
-        if self.merge:
-            a = a.transpose(0, 2, 1, 3).reshape(blocks, 1, self.cores * TREES, -1)
-            b = b.reshape(blocks, 1, -1, self.positions)
+        # (both, tiled x core x tree, pass x lane) by (both, pass x lane, streamed x position)
+        a = tiles.transpose(0, 1, 3, 4, 2, 5).reshape(both, tiled * self.cores * TREES, -1)
+        b = stream.transpose(0, 2, 4, 1, 3).reshape(both, passes * LANES, -1)
         (a, a_special, a_live), (b, b_special, b_live) = (
             _operand(f, x) for f, x in zip(self.formats, (a, b), strict=True))
         sums = exact.matmul(a, b, self.config.lowest_exponent)
@@ -158,8 +170,16 @@ class _Operation:
             poison |= np.matmul(a_special, b_live) > 0
         if b_special is not None:
             poison |= np.matmul(a_live, b_special) > 0
-        shape = (blocks, self.drained * self.cores, TREES, self.positions)
-        return sums.reshape(shape), poison.reshape(shape)
+        return self._by_block(outer, sums), self._by_block(outer, poison)
+
+    def _by_block(self, outer: "_Outer", sums):
+        """(both, tiled x core x tree, streamed x position) in the order of the drain."""
+        names = [*outer.both, *outer.tiled, "core", "tree", *outer.streamed, "position"]
+        counts = self.counts | {"tree": TREES, "position": self.positions}
+        sums = sums.reshape([counts[n] for n in names])
+        wanted = [n for n in (*OUTER, "core", "tree", "position") if n in names]
+        sums = sums.transpose([names.index(n) for n in wanted])
+        return sums.reshape(self.blocks, self.drained * self.cores, TREES, self.positions)
 
     def _output_words(self) -> int:
         return {FormatCode.BINARY32: 4, FormatCode.RAW: self.config.raw_words}.get(self.output, 1)
@@ -244,6 +264,16 @@ class _Operation:
         """Write rows (block, core, position, word) where the output lies inside its window."""
         address = output.address[..., np.newaxis] + np.arange(rows.shape[-1])
         self.words[address[output.inside]] = rows[output.inside]
+
+
+@dataclass(frozen=True)
+class _Outer:
+    """Loops by what they move; `merged` is one more loop of the reduction."""
+
+    both: list[str]
+    streamed: list[str]
+    tiled: list[str]
+    merged: list[str]
 
 
 def _turn(elements: np.ndarray) -> np.ndarray:

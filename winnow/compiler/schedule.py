@@ -157,7 +157,8 @@ class _Scheduler:
         best = None
         for unit, queue in self.queues.items():
             for i in queue:
-                if self.operations[i].job > job + self.ahead or (best and best[0] <= self.free[unit]):
+                too_far = self.operations[i].job > job + self.ahead
+                if too_far or (best and best[0] <= self.free[unit]):
                     break
                 state = self.states[i]
                 if any(self.states[n].done < 0 for n in state.needs):
