@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from isa import assembler, config, disassembler
@@ -64,10 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     synth.set_defaults(command=_synth)
 
-    program = commands.add_parser("program", help="compile a network to assembly")
+    program = commands.add_parser("program", help="compile a training step to assembly")
     _config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
-    program.add_argument("--data", default="digits", help="data set (default: %(default)s)")
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
     program.set_defaults(command=_program)
 
@@ -113,14 +112,16 @@ def _config(options) -> Config:
 
 
 def _run(options) -> int:
-    from winnow.compiler.training import Recipe
+    from winnow.compiler.recipe import recipe_for
     from winnow.run import run
 
     if options.waves and options.device == "model":
         raise UserError("--waves: the model has none, only --device rtl")
     if options.waves:
         files.check_folder(options.waves.parent)
-    recipe = Recipe(epochs=options.epochs) if options.epochs is not None else Recipe()
+    recipe = recipe_for(options.net)
+    if options.epochs is not None:
+        recipe = replace(recipe, epochs=options.epochs)
     report = run(_config(options), options.net, options.data, recipe, seed=options.seed,
                  device=options.device, out=options.out, waves=options.waves)
     print(report.text())
@@ -148,13 +149,13 @@ def _synth(options) -> None:
 
 
 def _program(options) -> None:
-    from winnow import datasets, network
-    from winnow.compiler.training import Recipe, TrainingProgram
+    from winnow import network
+    from winnow.compiler.recipe import recipe_for
+    from winnow.compiler.training import TrainingProgram
 
-    data = datasets.load(options.data)
-    program = TrainingProgram(_config(options), network.named(options.net), Recipe(),
-                              data.train_labels.size, data.test_labels.size)
-    _output(options.out, program.text)
+    recipe = recipe_for(options.net)
+    program = TrainingProgram(_config(options), network.named(options.net), recipe)
+    _output(options.out, program.text(1, recipe.rate(0)))
 
 
 def _asm(options) -> None:

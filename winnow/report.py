@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 
 from isa.config import Config
 from winnow.compiler.training import PHASES, TrainingProgram
-from winnow.host import Driver
 from winnow.session import Progress
 
 
@@ -34,14 +33,14 @@ class Report:
     def as_json(self) -> dict:
         return asdict(self)
 
-    def count(self, program: TrainingProgram, driver: Driver) -> None:
-        """Read the counters of a device that measures cycles."""
-        self.counters = driver.counters()
-        self.cycles = self.counters["cycles"]
-        tags = driver.tag_counters()
+    def count(self, program: TrainingProgram, counters: dict[str, int],
+              tags: list[tuple[int, int]]) -> None:
+        """Take the counters of a device that measures cycles."""
+        self.counters = counters
+        self.cycles = counters["cycles"]
         for phase in PHASES:
-            rows = [(layer.name, *tags[program.tag(i, phase)])
-                    for i, layer in enumerate(program.layers)]
+            rows = [(layer.name, *tags[program.tags[i, phase]])
+                    for i, layer in enumerate(program.layers) if (i, phase) in program.tags]
             busy, words = (sum(row[column] for row in rows) for column in (1, 2))
             self.utilisation[phase] = words / busy if busy else 0.0
             self.layers += [
@@ -75,7 +74,7 @@ def picture(report: Report) -> bytes:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     steps = [point.step for point in report.curve]
     left.plot(steps, [point.accuracy for point in report.curve], label="training accuracy")
-    left.plot(steps, [point.loss for point in report.curve], label="squared error")
+    left.plot(steps, [point.loss for point in report.curve], label="loss")
     left.axhline(report.test_accuracy, linestyle="--", color="grey",
                  label=f"test accuracy {report.test_accuracy:.1%}")
     left.set(xlabel="step", ylim=(0, 1), title=f"{report.network} on the {report.device}")
