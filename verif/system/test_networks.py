@@ -52,26 +52,34 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
     return result
 
 
-@pytest.mark.parametrize("case", range(40))
-def test_first_update_against_float64(case):
-    """After one step the parameters have moved by the learning rate times the true gradient."""
-    session = random_session(CONFIG, seeds.generator(f"network {case}"), steps=1)
-    data, rows = session.dataset, session.orders[0][0]
-    expected = float_network(session).gradients(
-        data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
-    ours = one_step(session)
-    assert ours.keys() == expected.keys()
-    for kinds in (("weights",), ("bias", "gamma", "beta")):
-        keys = [key for key in ours if key[1] in kinds]
-        if keys:
-            close(*(np.concatenate([part[key].ravel() for key in keys])
-                    for part in (ours, expected)))
+def angle(ours: dict, true: dict, kinds: tuple[str, ...]) -> float:
+    """The cosine between our gradient and the true one."""
+    keys = [key for key in true if key[1] in kinds]
+    ours, true = (np.concatenate([part[key].ravel() for key in keys]) for part in (ours, true))
+    return float(ours @ true / np.linalg.norm(ours) / np.linalg.norm(true))
 
 
-def close(ours: np.ndarray, true: np.ndarray) -> None:
-    """Roundings add up and some ReLUs decide otherwise; each layer's nests are held to the bit in
-    verif/compiler. This sees a layer fed with the wrong map, scale or sign."""
-    assert np.linalg.norm(ours - true) <= 0.7 * np.linalg.norm(true)
+@pytest.mark.parametrize("part", range(4))
+def test_first_updates_against_float64(part):
+    """After a step the parameters have moved by the learning rate times the true gradient.
+
+    Roundings add up and some ReLUs decide otherwise; each layer's nests are held to the bit in
+    verif/compiler. This sees a layer fed with the wrong map, scale or sign.
+    """
+    cosines, sizes = [], []
+    for case in range(10):
+        session = random_session(CONFIG, seeds.generator(f"network {part} {case}"), steps=1)
+        data, rows = session.dataset, session.orders[0][0]
+        expected = float_network(session).gradients(
+            data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
+        ours = one_step(session)
+        assert ours.keys() == expected.keys()
+        cosines.append(angle(ours, expected, ("weights", "bias", "gamma", "beta")))
+        sizes += [np.linalg.norm(ours[key]) / np.linalg.norm(expected[key]) for key in ours
+                  if key[1] == "weights"]
+    assert min(cosines) > 0.5
+    assert np.median(cosines) > 0.93
+    assert 0.95 < np.median(sizes) < 1.1
 
 
 def test_batch_is_what_it_says():
