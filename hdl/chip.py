@@ -41,7 +41,7 @@ class Chip(wiring.Component):
     def __init__(self, *, config: Config):
         self.config = config
         super().__init__({
-            "axi": Out(Axi4(id_bits=ID_BITS)),
+            "axi": Out(Axi4(id_bits=ID_BITS, words=config.axi_words)),
             "control": In(AxiLite()),
             "interrupt": Out(1),
         })
@@ -49,19 +49,19 @@ class Chip(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.control = control = ControlUnit()
+        m.submodules.control = control = ControlUnit(config=config)
         tensor = TensorUnit(config=config)
         vector = VectorUnit(config=config)
         move = MoveUnit(config=config)
         for name, unit in (("tensor", tensor), ("vector", vector), ("move", move)):
             # A little longer than it is busy, since answers may still be on their way.
             gated(m, name, lingering(m, _active(unit.command)), {name: unit})
-        m.submodules.external = external = ExternalPort(readers=2)
+        m.submodules.external = external = ExternalPort(readers=2, words=config.axi_words)
         # The first of a list wins a bank: what the trees wait for comes first.
         readers = [tensor.stream, *tensor.stationary, tensor.aux,
-                   *(getattr(vector, name) for name in VECTOR_INPUTS), move.read_port]
+                   *(getattr(vector, name) for name in VECTOR_INPUTS), *move.read_ports]
         writers = [tensor.output, *(getattr(vector, name) for name in VECTOR_OUTPUTS),
-                   move.write_port]
+                   *move.write_ports]
         m.submodules.scratchpad = scratchpad = Scratchpad(
             config=config, reads=len(readers), writes=len(writers))
 
@@ -82,8 +82,8 @@ class Chip(wiring.Component):
         pulses = control.pulses
         m.d.comb += [
             self.interrupt.eq(control.interrupt),
-            pulses.words_filled.eq(move.word_filled),
-            pulses.words_stored.eq(move.word_stored),
+            pulses.words_filled.eq(move.words_filled),
+            pulses.words_stored.eq(move.words_stored),
             pulses.words_read.eq(scratchpad.words_read),
             pulses.words_written.eq(scratchpad.words_written),
             pulses.conflicts.eq(scratchpad.conflicts),

@@ -1,21 +1,12 @@
 """The external memory port: several readers and a writer share one AXI4 manager."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axi import (
-    BURST_INCR,
-    BURST_LAYOUT,
-    DATA_BITS,
-    DATA_BYTES,
-    ERROR_BIT,
-    SIZE,
-    Axi4,
-    ReadChannel,
-    WriteChannel,
-)
-from hdl.control.queue import Queue
+from hdl.axi import BURST_INCR, BURST_LAYOUT, ERROR_BIT, Axi4, ReadChannel, WriteChannel
+from hdl.memory.beats import BeatQueue
+from isa.config import WORD_BITS, WORD_BYTES
 
 
 class ExternalPort(wiring.Component):
@@ -26,6 +17,8 @@ class ExternalPort(wiring.Component):
     readers : int
         Read channels. Their numbers are the ids of their transactions. A lower number goes first,
         but not twice while another waits.
+    words : int
+        Words of a beat.
 
     Members
     -------
@@ -39,15 +32,16 @@ class ExternalPort(wiring.Component):
     the bus to an output in the same cycle. A beat that is not taken holds up the others.
     """
 
-    def __init__(self, *, readers: int):
+    def __init__(self, *, readers: int, words: int):
         if readers < 1:
             raise ValueError(f"readers = {readers}: must be at least 1")
         self.readers = readers
+        self.words = words
         self.id_bits = max(1, (readers - 1).bit_length())
         super().__init__({
-            "axi": Out(Axi4(id_bits=self.id_bits)),
-            "reads": In(ReadChannel()).array(readers),
-            "write": In(WriteChannel()),
+            "axi": Out(Axi4(id_bits=self.id_bits, words=words)),
+            "reads": In(ReadChannel(words=words)).array(readers),
+            "write": In(WriteChannel(words=words)),
         })
 
     def elaborate(self, platform):
@@ -57,14 +51,19 @@ class ExternalPort(wiring.Component):
         self._write(m)
         return m
 
+    def _aligned(self, address):
+        """The address of the beat that a byte is in."""
+        low = self.signature.members["axi"].signature.size
+        return Cat(Const(0, low), address[low:])
+
     def _requests(self, m):
         axi = self.axi
         shown = Signal(BURST_LAYOUT)
         free = Signal()
         m.d.comb += [
-            axi.araddr.eq(shown.address),
+            axi.araddr.eq(self._aligned(shown.address)),
             axi.arlen.eq(shown.length),
-            axi.arsize.eq(SIZE),
+            axi.arsize.eq(self.signature.members["axi"].signature.size),
             axi.arburst.eq(BURST_INCR),
             free.eq(~axi.arvalid | axi.arready),
         ]
@@ -83,43 +82,39 @@ class ExternalPort(wiring.Component):
 
     def _beats(self, m):
         axi = self.axi
-        m.submodules.words = words = Queue(width=DATA_BITS, depth=2)
-        m.submodules.flags = flags = Queue(width=2 + self.id_bits, depth=2)
-        error, last, number = (flags.outgoing.payload[0], flags.outgoing.payload[1],
-                               flags.outgoing.payload[2:])
-        taken = Signal()
+        m.submodules.beats = beats = BeatQueue(words=self.words, flags=2 + self.id_bits, depth=2)
+        error, last, number = (beats.flags_out[0], beats.flags_out[1], beats.flags_out[2:])
         m.d.comb += [
-            axi.rready.eq(words.incoming.ready),
-            words.incoming.valid.eq(axi.rvalid),
-            words.incoming.payload.eq(axi.rdata),
-            flags.incoming.valid.eq(axi.rvalid),
-            flags.incoming.payload.eq(Cat(axi.rresp[ERROR_BIT], axi.rlast, axi.rid)),
-            words.outgoing.ready.eq(taken),
-            flags.outgoing.ready.eq(taken),
+            axi.rready.eq(beats.room),
+            beats.write.eq(beats.push.replicate(self.words)),
+            beats.push.eq(axi.rvalid & axi.rready),
+            beats.flags_in.eq(Cat(axi.rresp[ERROR_BIT], axi.rlast, axi.rid)),
+            *(word.eq(axi.rdata.word_select(i, WORD_BITS))
+              for i, word in enumerate(beats.data_in)),
         ]
         for i, read in enumerate(self.reads):
             mine = number == i
             m.d.comb += [
-                read.valid.eq(words.outgoing.valid & mine),
-                read.data.eq(words.outgoing.payload),
+                read.valid.eq(beats.valid & mine),
+                *(to.eq(word) for to, word in zip(read.data, beats.data_out, strict=True)),
                 read.error.eq(error),
                 read.last.eq(last),
             ]
             with m.If(mine):
-                m.d.comb += taken.eq(read.ready)
+                m.d.comb += beats.pop.eq(beats.valid & read.ready)
 
     def _write(self, m):
         axi, write = self.axi, self.write
         m.d.comb += [
             axi.awid.eq(0),
-            axi.awaddr.eq(write.request.payload.address),
+            axi.awaddr.eq(self._aligned(write.request.payload.address)),
             axi.awlen.eq(write.request.payload.length),
-            axi.awsize.eq(SIZE),
+            axi.awsize.eq(self.signature.members["axi"].signature.size),
             axi.awburst.eq(BURST_INCR),
             axi.awvalid.eq(write.request.valid),
             write.request.ready.eq(axi.awready),
-            axi.wdata.eq(write.data),
-            axi.wstrb.eq((1 << DATA_BYTES) - 1),
+            axi.wdata.eq(Cat(*write.data)),
+            axi.wstrb.eq(Cat(lane.replicate(WORD_BYTES) for lane in write.lanes)),
             axi.wlast.eq(write.last),
             axi.wvalid.eq(write.valid),
             write.ready.eq(axi.wready),

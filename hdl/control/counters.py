@@ -13,11 +13,13 @@ from isa.registers import TAGS
 COUNTER_BITS = 64
 MACS_SHIFT = (TREES * LANES).bit_length() - 1  # of a core and cycle
 PULSE_BITS = 6  # enough for the ports of the scratchpad
+BEAT_BITS = 3  # enough for the words of a beat
 
 # What each counter adds in a cycle. `macs` counts cores here, each of them 64 multiply-adds.
 PULSES = data.StructLayout({
     counter.name: {"macs": 4, "saturations": 4, "words_read": PULSE_BITS,
-                   "words_written": PULSE_BITS, "conflicts": PULSE_BITS}.get(counter.name, 1)
+                   "words_written": PULSE_BITS, "words_filled": BEAT_BITS,
+                   "words_stored": BEAT_BITS, "conflicts": PULSE_BITS}.get(counter.name, 1)
     for counter in COUNTERS
 })
 

@@ -1,17 +1,18 @@
 """Instruction fetch: bursts ahead of the program counter, and a ring of what came last."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axi import ADDRESS_BITS, BURST_LAYOUT, DATA_BITS, ReadChannel
+from hdl.axi import ADDRESS_BITS, BURST_LAYOUT, ReadChannel
 from hdl.interfaces import PC_BITS
 from hdl.memory.regfile import RegisterFile
+from isa.config import WORD_BITS
 from isa.instructions import FETCH_DEPTH, INSTRUCTION_BYTES
 
 RING = 4 * FETCH_DEPTH  # instructions kept
 AHEAD = 2 * FETCH_DEPTH  # a burst is asked for while no more than these are ahead
-FLYING = 8 * FETCH_DEPTH - 1  # instructions under way at most, those of no use any more included
+BLOCKS = 8  # FETCH_DEPTH instructions each: under way are less, those of no use included
 
 _LOW = INSTRUCTION_BYTES.bit_length() - 1
 _INDEX_BITS = RING.bit_length() - 1
@@ -25,6 +26,14 @@ class Fetch(wiring.Component):
     a short loop, needs no memory. Bursts end at a multiple of their largest size, so none crosses
     a 4 KiB boundary. What is under way and not wanted, because of a jump, is let through and
     forgotten. A program may not change instructions that it has not executed yet.
+
+    A beat is one row of the ring, which has a column for each word of it. The first instruction of
+    a program, or of what comes after a jump, may be at any word of its beat.
+
+    Parameters
+    ----------
+    words : int
+        Words of a beat.
 
     Members
     -------
@@ -45,30 +54,31 @@ class Fetch(wiring.Component):
     Beats are always taken: there is room for all that was asked for.
     """
 
-    def __init__(self):
+    def __init__(self, *, words: int):
+        self.beat_words = words
+        self.lane_bits = (words - 1).bit_length()
         super().__init__({
             "program": In(ADDRESS_BITS),
             "jump": In(1),
             "target": In(PC_BITS),
             "flush": In(1),
             "stop": In(1),
-            "external": Out(ReadChannel()),
-            "words": Out(stream.Signature(DATA_BITS)),
+            "external": Out(ReadChannel(words=words)),
+            "words": Out(stream.Signature(WORD_BITS)),
             "error": Out(1),
             "idle": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.ring = ring = RegisterFile(width=DATA_BITS, depth=RING)
-        m.submodules.errors = errors = RegisterFile(width=1, depth=RING)
         external, request = self.external, self.external.request
+        most = BLOCKS * FETCH_DEPTH // self.beat_words - 1  # beats under way
 
         # numbers of instructions: oldest <= at <= asked, and oldest <= filled <= asked
         oldest, filled = Signal(PC_BITS), Signal(PC_BITS)
         at, asked = Signal(PC_BITS), Signal(PC_BITS)
-        flying = Signal(range(FLYING + 1))
-        useless = Signal(range(FLYING + 1))  # of those under way, the first so many
+        flying = Signal(range(most + 1))  # beats
+        useless = Signal(range(most + 1))  # of those under way, the first so many
 
         ahead, ready_ahead = Signal(_NEAR_BITS), Signal(_NEAR_BITS)
         hit = Signal()
@@ -83,33 +93,27 @@ class Fetch(wiring.Component):
             keep.eq(external.valid & (useless == 0)),
             self.idle.eq(flying == 0),
         ]
-        for rows, value, output in ((ring, external.data, self.words.payload),
-                                    (errors, external.error, self.error)):
-            m.d.comb += [
-                rows.read_address[0].eq(at),
-                output.eq(rows.read_data[0]),
-                rows.write_enable.eq(keep),
-                rows.write_address.eq(filled),
-                rows.write_data.eq(value),
-            ]
+        lane = self._ring(m, at, filled, keep)
 
         # requests
         shown = Signal(BURST_LAYOUT)
         showing = Signal()
         place = Signal(range(FETCH_DEPTH))  # of the next burst, in an aligned block
-        length = Signal(range(FETCH_DEPTH))  # beats - 1
+        length = Signal(range(FETCH_DEPTH))  # instructions - 1
+        beats = Signal(range(FETCH_DEPTH // self.beat_words))  # beats - 1
         ask = Signal()
         after = Signal(PC_BITS)  # what comes after the burst
         flying_after = Signal.like(flying)
         m.d.comb += [
             place.eq(asked + self.program[_LOW:]),
             length.eq(~place),  # to the end of the block: all ones minus the place
+            beats.eq(length[self.lane_bits:]),
             after.eq(asked + length + 1),
             ask.eq(~self.stop & ~self.jump & (~showing | request.ready)
-                   & (flying <= FLYING - FETCH_DEPTH) & (ahead <= AHEAD)),
+                   & (flying <= most - FETCH_DEPTH // self.beat_words) & (ahead <= AHEAD)),
             request.valid.eq(showing),
             request.payload.eq(shown),
-            flying_after.eq(flying + Mux(ask, length + 1, 0) - external.valid),
+            flying_after.eq(flying + Mux(ask, beats + 1, 0) - external.valid),
         ]
         with m.If(request.ready):
             m.d.sync += showing.eq(0)
@@ -117,7 +121,7 @@ class Fetch(wiring.Component):
             m.d.sync += [
                 showing.eq(1),
                 shown.address.eq(self.program + (asked << _LOW)),
-                shown.length.eq(length),
+                shown.length.eq(beats),
                 asked.eq(after),
             ]
             with m.If((after - oldest)[:_NEAR_BITS] > RING):
@@ -125,7 +129,7 @@ class Fetch(wiring.Component):
         m.d.sync += flying.eq(flying_after)
 
         with m.If(keep):
-            m.d.sync += filled.eq(filled + 1)
+            m.d.sync += filled.eq(filled + self.beat_words - lane)
         with m.Elif(external.valid):
             m.d.sync += useless.eq(useless - 1)
         with m.If(self.words.valid & self.words.ready):
@@ -136,3 +140,28 @@ class Fetch(wiring.Component):
                 m.d.sync += [oldest.eq(self.target), filled.eq(self.target),
                              asked.eq(self.target), useless.eq(flying_after)]
         return m
+
+    def _ring(self, m, at, filled, keep):
+        """The ring's memories; returns the lane of instruction `filled` in its beat."""
+        external, lane_bits = self.external, self.lane_bits
+        first = self.program[_LOW:_LOW + lane_bits]  # lane of instruction 0
+        slot, reading = Signal(_INDEX_BITS), Signal(_INDEX_BITS)
+        m.d.comb += [slot.eq(filled + first), reading.eq(at + first)]
+        lane = slot[:lane_bits]
+        words, errors = [], []
+        for i, word in enumerate(external.data):
+            for name, value, shown in (("ring", word, words), ("errors", external.error, errors)):
+                rows = RegisterFile(width=len(value), depth=RING // self.beat_words)
+                m.submodules[f"{name}_{i}"] = rows
+                m.d.comb += [
+                    rows.read_address[0].eq(reading[lane_bits:]),
+                    rows.write_enable.eq(keep & (lane <= i)),
+                    rows.write_address.eq(slot[lane_bits:]),
+                    rows.write_data.eq(value),
+                ]
+                shown.append(rows.read_data[0])
+        m.d.comb += [
+            self.words.payload.eq(Array(words)[reading[:lane_bits]]),
+            self.error.eq(Array(errors)[reading[:lane_bits]]),
+        ]
+        return lane

@@ -4,12 +4,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.axi import DATA_BITS, LITE_ADDRESS_BITS
+from hdl.axi import LITE_ADDRESS_BITS
 from hdl.control.decode import ACTIONS, Decoder, field
 from hdl.control.loops import LoopStack
 from hdl.control.registers import CODE_BITS
 from hdl.control.scalar import SCALAR_BITS, Scalars
 from hdl.interfaces import CAUSE_BITS, PC_BITS, RUN_LAYOUT, SET_LAYOUT
+from isa.config import WORD_BITS
 from isa.instructions import BY_MNEMONIC, TOKENS, Condition
 from isa.memmap import Trap
 from isa.registers import Unit
@@ -49,7 +50,7 @@ class Issue(wiring.Component):
         super().__init__({
             "clear": In(1),
             "running": In(1),
-            "words": In(stream.Signature(DATA_BITS)),
+            "words": In(stream.Signature(WORD_BITS)),
             "error": In(1),
             "jump": Out(1),
             "target": Out(PC_BITS),
@@ -81,7 +82,7 @@ class Issue(wiring.Component):
         m.submodules.loops = loops = LoopStack()
         # the instruction at work
         valid = Signal()
-        word = Signal(DATA_BITS, reset_less=True)
+        word = Signal(WORD_BITS, reset_less=True)
         actions = Signal(ACTIONS, reset_less=True)
         unit = Signal(Unit, reset_less=True)
         wrong = Signal(reset_less=True)  # it may not be executed, for `reason`

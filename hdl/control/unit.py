@@ -13,6 +13,7 @@ from hdl.control.registers import ControlRegisters
 from hdl.control.tokens import Tokens
 from hdl.interfaces import UnitCommand
 from hdl.tensor.events import TensorEvents
+from isa.config import Config
 from isa.instructions import INSTRUCTION_BYTES
 from isa.memmap import Trap
 from isa.registers import Unit
@@ -22,6 +23,10 @@ _BYTE_BITS = INSTRUCTION_BYTES.bit_length() - 1
 
 class ControlUnit(wiring.Component):
     """Control, as isa/memmap.py, isa/instructions.py and docs/architecture.md define it.
+
+    Parameters
+    ----------
+    config : Config
 
     Members
     -------
@@ -37,10 +42,11 @@ class ControlUnit(wiring.Component):
     A program ends when all units are idle and no burst is under way, after a trap as well.
     """
 
-    def __init__(self):
+    def __init__(self, *, config: Config):
+        self.config = config
         super().__init__({
             "bus": In(AxiLite()),
-            "external": Out(ReadChannel()),
+            "external": Out(ReadChannel(words=config.axi_words)),
             **{unit.name.lower(): Out(UnitCommand()) for unit in Unit},
             "pulses": In(PULSES),
             "events": In(TensorEvents()),
@@ -51,7 +57,7 @@ class ControlUnit(wiring.Component):
         m = Module()
         m.submodules.lite = lite = LitePort()
         m.submodules.registers = registers = ControlRegisters()
-        m.submodules.fetch = fetch = Fetch()
+        m.submodules.fetch = fetch = Fetch(words=self.config.axi_words)
         m.submodules.issue = issue = Issue()
         m.submodules.tokens = tokens = Tokens(clients=len(Unit) + 1)
         connect(m, flipped(self.bus), lite.bus)

@@ -1,33 +1,72 @@
 """From the registers of a move to bursts."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi import ADDRESS_BITS as EXTERNAL_BITS
-from hdl.axi import DATA_BYTES
-from hdl.interfaces import registers_layout
-from isa.config import Config
+from hdl.interfaces import address_bits, registers_layout
+from isa.config import WORD_BYTES, Config
 from isa.registers import ADDRESS_BITS, Unit
 
-BEATS = 16  # words of a burst at most, a power of two
-BURSTS = 4  # under way at most, in each direction: hides a latency of about 64 cycles
+BEATS = 16  # of a burst at most, a power of two
 
-_LOW = DATA_BYTES.bit_length() - 1
+_LOW = WORD_BYTES.bit_length() - 1
 
-LENGTH_BITS = (BEATS - 1).bit_length()
 
-MOVE_BURST_LAYOUT = data.StructLayout({
-    "external": EXTERNAL_BITS,  # byte address
-    "scratchpad": ADDRESS_BITS,  # word address
-    "length": LENGTH_BITS,  # words - 1
-})
+def bursts_under_way(config: Config) -> int:
+    """Bursts under way at most, in each direction.
+
+    They hide a latency of about 64 cycles: full bursts, or of several words a beat runs of 32
+    words.
+    """
+    return 4 if config.axi_words == 1 else 8
+
+
+def move_burst_layout(config: Config) -> data.StructLayout:
+    """What `BurstGenerator` gives."""
+    return data.StructLayout({
+        "external": EXTERNAL_BITS,  # byte address of the first word
+        "scratchpad": ADDRESS_BITS,  # its word address
+        "length": (BEATS * config.axi_words - 1).bit_length(),  # words - 1
+    })
+
+
+def span_layout(config: Config) -> data.StructLayout:
+    """The beats of a burst, of which the first and the last need not be whole."""
+    lane = (config.axi_words - 1).bit_length()
+    return data.StructLayout({
+        "place": address_bits(config),  # scratchpad address of lane 0 of the first beat
+        "beats": (BEATS - 1).bit_length(),  # beats - 1
+        "low": lane,  # first lane of the first beat
+        "high": lane,  # last lane of the last beat
+    })
+
+
+def span_of(burst, config: Config):
+    """A burst of `move_burst_layout` as a dict of the fields of `span_layout`."""
+    lane = (config.axi_words - 1).bit_length()
+    low = burst.external[_LOW:_LOW + lane]
+    end = (low + burst.length)[:len(burst.length)]
+    return {"place": burst.scratchpad - low, "beats": end[lane:], "low": low, "high": end[:lane]}
+
+
+def lanes_of(span, first, last, config: Config):
+    """Which lanes of a beat belong to the burst."""
+    lane = len(span.low)
+    ones = Const((1 << config.axi_words) - 1, config.axi_words)
+    if lane == 0:
+        return ones
+    before = span.low & first.replicate(lane)
+    after = ~span.high & last.replicate(lane)
+    return (ones << before)[:config.axi_words] & (ones >> after)
 
 
 class BurstGenerator(wiring.Component):
     """Cuts the runs of a move into bursts, in order.
 
-    A burst ends at a multiple of its largest size, so none crosses a 4 KiB boundary.
+    A burst is at most `BEATS` beats. It ends at a multiple of its largest size, so none crosses a
+    4 KiB boundary.
 
     Parameters
     ----------
@@ -38,7 +77,7 @@ class BurstGenerator(wiring.Component):
     start : pulse; begins. `registers` hold from here to the last burst, their counts not zero.
     stop : while set no burst is given, and what was left is forgotten
     registers : of the move unit
-    bursts : stream of `MOVE_BURST_LAYOUT`; all of their addresses are checked
+    bursts : stream of `move_burst_layout`; all of their addresses are checked
     active : there are bursts left
     trap : pulse; the next burst is not aligned or leaves the scratchpad. Ends the work.
 
@@ -53,7 +92,7 @@ class BurstGenerator(wiring.Component):
             "start": In(1),
             "stop": In(1),
             "registers": In(registers_layout(Unit.MOVE)),
-            "bursts": Out(stream.Signature(MOVE_BURST_LAYOUT)),
+            "bursts": Out(stream.Signature(move_burst_layout(config))),
             "active": Out(1),
             "trap": Out(1),
         })
@@ -61,10 +100,11 @@ class BurstGenerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         counts = self.registers.counts
+        most = BEATS * self.config.axi_words  # words of a burst
         left = Signal(16)  # words of the run
         rest_1, rest_2 = Signal(16), Signal(16)  # rounds of the loops, the present one included
-        beats = Signal(range(BEATS + 1))
-        room = Signal(range(BEATS + 1))  # words to the next multiple of BEATS
+        words = Signal(range(most + 1))  # of the burst
+        room = Signal(range(most + 1))  # words to the next multiple of `most`
         shown, legal = Signal(), Signal()
         burst = self.bursts.payload  # registered, so that its check is not in the path of the walk
         take = Signal()
@@ -74,14 +114,14 @@ class BurstGenerator(wiring.Component):
         external, scratchpad = Signal(EXTERNAL_BITS), Signal(ADDRESS_BITS)
         sides = (
             # the place, its registers, and how many units of its address a word has
-            (external, "external", DATA_BYTES),
+            (external, "external", WORD_BYTES),
             (scratchpad, "scratchpad", 1),
         )
 
         m.d.comb += [
-            room.eq(BEATS - external[_LOW:_LOW + LENGTH_BITS]),
+            room.eq(most - external[_LOW:_LOW + len(burst.length)]),
             last.eq(left <= room),
-            beats.eq(Mux(last, left, room)),
+            words.eq(Mux(last, left, room)),
             last_1.eq(rest_1 == 1),
             last_2.eq(rest_2 == 1),
             take.eq(walking & (~shown | self.bursts.ready)),
@@ -97,10 +137,10 @@ class BurstGenerator(wiring.Component):
                 shown.eq(walking),
                 burst.external.eq(external),
                 burst.scratchpad.eq(scratchpad),
-                burst.length.eq(beats - 1),
+                burst.length.eq(words - 1),
             ]
         with m.If(take):
-            m.d.sync += left.eq(left - beats)
+            m.d.sync += left.eq(left - words)
             with m.If(last):
                 m.d.sync += [left.eq(counts.words), rest_1.eq(rest_1 - 1)]
                 with m.If(last_1):
@@ -114,7 +154,7 @@ class BurstGenerator(wiring.Component):
                          rest_2.eq(counts.n2)]
 
         for place, side, scale in sides:
-            self._walk(m, place, side, beats * scale, take, last, last_1)
+            self._walk(m, place, side, words * scale, take, last, last_1)
         return m
 
     def _walk(self, m, place, side, advance, take, last, last_1):

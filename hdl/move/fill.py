@@ -1,82 +1,108 @@
 """Bursts from external memory into the scratchpad."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi import BURST_LAYOUT, ReadChannel
 from hdl.control.queue import Queue
-from hdl.interfaces import WritePort, address_bits
-from hdl.move.bursts import BEATS, BURSTS, LENGTH_BITS, MOVE_BURST_LAYOUT
+from hdl.interfaces import WritePort
+from hdl.move.bursts import bursts_under_way, lanes_of, move_burst_layout, span_layout, span_of
 from isa.config import Config
 
 
 class Fill(wiring.Component):
     """Asks for bursts and writes what comes to the scratchpad.
 
+    Each lane of a beat has its port; consecutive words never meet in a bank.
+
     Members
     -------
-    bursts : stream of `MOVE_BURST_LAYOUT`
+    bursts : stream of `move_burst_layout`
     external : ReadChannel
-    port : WritePort of the scratchpad
+    ports : array of WritePort of the scratchpad, one for each lane
     idle : nothing is under way
-    word : pulse; a word was written
+    words : number of words written in this cycle
     error : pulse; a beat was an error response (it is written all the same)
 
     Timing
     ------
-    One word a cycle while external memory gives and the scratchpad takes. A beat waits on its
-    channel until the scratchpad takes it.
+    One beat a cycle while external memory gives and the scratchpad takes. A beat waits on its
+    channel until the scratchpad took all of its words.
     """
 
     def __init__(self, *, config: Config):
         self.config = config
+        lanes = config.axi_words
         super().__init__({
-            "bursts": In(stream.Signature(MOVE_BURST_LAYOUT)),
-            "external": Out(ReadChannel()),
-            "port": Out(WritePort(config)),
+            "bursts": In(stream.Signature(move_burst_layout(config))),
+            "external": Out(ReadChannel(words=lanes)),
+            "ports": Out(WritePort(config)).array(lanes),
             "idle": Out(1),
-            "word": Out(1),
+            "words": Out(range(lanes + 1)),
             "error": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        width = address_bits(self.config)
+        config, lanes = self.config, self.config.axi_words
+        layout = span_layout(config)
         # where the words of the bursts under way go
-        m.submodules.places = places = Queue(width=width + LENGTH_BITS, depth=BURSTS)
+        m.submodules.places = places = Queue(width=layout.size, depth=bursts_under_way(config))
         m.submodules.requests = requests = Queue(width=BURST_LAYOUT.size, depth=2)
         asked = Signal(BURST_LAYOUT)
-        burst, external, request = self.bursts.payload, self.external, self.port.request
-        index = Signal(range(BEATS))
-        last = Signal()
-
+        burst, external = self.bursts.payload, self.external
+        new, span = Signal(layout), Signal(layout)
+        fields = span_of(burst, config)
         m.d.comb += [
+            *(new[name].eq(value) for name, value in fields.items()),
             # a request that was shown on the bus may not be withdrawn: it goes through a queue
             requests.incoming.valid.eq(self.bursts.valid & places.incoming.ready),
             requests.incoming.payload.eq(asked),
             asked.address.eq(burst.external),
-            asked.length.eq(burst.length),
+            asked.length.eq(new.beats),
             external.request.valid.eq(requests.outgoing.valid),
             external.request.payload.eq(requests.outgoing.payload),
             requests.outgoing.ready.eq(external.request.ready),
             self.bursts.ready.eq(requests.incoming.ready & places.incoming.ready),
             places.incoming.valid.eq(self.bursts.valid & self.bursts.ready),
-            places.incoming.payload[:LENGTH_BITS].eq(burst.length),
-            places.incoming.payload[LENGTH_BITS:].eq(burst.scratchpad),
+            places.incoming.payload.eq(new),
+            span.eq(places.outgoing.payload),
+        ]
 
-            request.valid.eq(external.valid & places.outgoing.valid),
-            request.payload.address.eq(places.outgoing.payload[LENGTH_BITS:] + index),
-            request.payload.data.eq(external.data),
-            external.ready.eq(request.ready & places.outgoing.valid),
-            self.word.eq(external.valid & external.ready),
-            self.error.eq(self.word & external.error),
-            last.eq(index == places.outgoing.payload[:LENGTH_BITS]),
-            places.outgoing.ready.eq(self.word & last),
+        index = Signal.like(span.beats)
+        first, last = Signal(), Signal()
+        wanted = Signal(lanes)  # to be written, of the beat that is there
+        done = Signal(lanes)  # of these, what was taken in earlier cycles
+        taken = Signal(lanes)
+        beat = Signal()
+        m.d.comb += [
+            first.eq(index == 0),
+            last.eq(index == span.beats),
+            wanted.eq(lanes_of(span, first, last, config) & ~done),
+            external.ready.eq(places.outgoing.valid
+                              & (~wanted | Cat(p.request.ready for p in self.ports)).all()),
+            beat.eq(external.valid & external.ready),
+            taken.eq(Cat(p.request.valid & p.request.ready for p in self.ports)),
+            self.words.eq(sum(taken)),
+            self.error.eq(beat & external.error),
+            places.outgoing.ready.eq(beat & last),
             self.idle.eq(~places.outgoing.valid),
         ]
-        with m.If(self.word):
+        for lane, port in enumerate(self.ports):
+            place = Cat(Const(lane, (lanes - 1).bit_length()), index)
+            m.d.comb += [
+                port.request.valid.eq(external.valid & places.outgoing.valid & wanted[lane]),
+                port.request.payload.address.eq(span.place + place),
+                port.request.payload.data.eq(external.data[lane]),
+            ]
+        with m.If(beat):
             m.d.sync += index.eq(index + 1)
             with m.If(last):
                 m.d.sync += index.eq(0)
+        if lanes > 1:
+            with m.If(beat):
+                m.d.sync += done.eq(0)
+            with m.Else():
+                m.d.sync += done.eq(done | taken)
         return m

@@ -26,14 +26,15 @@ class MoveUnit(wiring.Component):
     -------
     command : UnitCommand, from control
     read_channel, write_channel : external memory
-    read_port, write_port : scratchpad
+    read_ports, write_ports : scratchpad; arrays, one port for each word of a beat
     busy : a cycle of an operation
     wait_external : of these, external memory gave or took nothing
-    word_filled, word_stored : a word arrived in the scratchpad, or in external memory
+    words_filled, words_stored : words that arrived in the scratchpad, or in external memory
 
     Timing
     ------
-    One word a cycle in either direction in the steady state of long runs. A trap comes with the
+    A beat of `axi_words` words a cycle in either direction, from run to run without a gap. A move
+    begins when the one before it has all of its answers. A trap comes with the
     end of the operation, when no burst is under way any more: the bus is never left hanging. After
     `stop`, bursts that were asked for are finished and no other is asked for.
     """
@@ -42,14 +43,14 @@ class MoveUnit(wiring.Component):
         self.config = config
         super().__init__({
             "command": In(UnitCommand()),
-            "read_channel": Out(ReadChannel()),
-            "write_channel": Out(WriteChannel()),
-            "read_port": Out(ReadPort(config)),
-            "write_port": Out(WritePort(config)),
+            "read_channel": Out(ReadChannel(words=config.axi_words)),
+            "write_channel": Out(WriteChannel(words=config.axi_words)),
+            "read_ports": Out(ReadPort(config)).array(config.axi_words),
+            "write_ports": Out(WritePort(config)).array(config.axi_words),
             "busy": Out(1),
             "wait_external": Out(1),
-            "word_filled": Out(1),
-            "word_stored": Out(1),
+            "words_filled": Out(range(config.axi_words + 1)),
+            "words_stored": Out(range(config.axi_words + 1)),
         })
 
     def elaborate(self, platform):
@@ -61,9 +62,10 @@ class MoveUnit(wiring.Component):
         m.submodules.store = store = Store(config=config)
         wiring.connect(m, wiring.flipped(self.command), front_end.command)
         wiring.connect(m, fill.external, wiring.flipped(self.read_channel))
-        wiring.connect(m, fill.port, wiring.flipped(self.write_port))
         wiring.connect(m, store.external, wiring.flipped(self.write_channel))
-        wiring.connect(m, store.port, wiring.flipped(self.read_port))
+        for lane in range(config.axi_words):
+            wiring.connect(m, fill.ports[lane], wiring.flipped(self.write_ports[lane]))
+            wiring.connect(m, store.ports[lane], wiring.flipped(self.read_ports[lane]))
 
         operation = front_end.operation
         registers = operation.registers
@@ -106,8 +108,8 @@ class MoveUnit(wiring.Component):
 
         m.d.comb += [
             self.busy.eq(self.command.busy),
-            self.word_filled.eq(fill.word),
-            self.word_stored.eq(store.word),
-            self.wait_external.eq(self.busy & ~store.word & ~self.read_channel.valid),
+            self.words_filled.eq(fill.words),
+            self.words_stored.eq(store.words),
+            self.wait_external.eq(self.busy & (store.words == 0) & ~self.read_channel.valid),
         ]
         return m

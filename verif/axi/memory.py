@@ -28,7 +28,7 @@ def stalls(probability: float, label: str):
 
 
 class ExternalMemory:
-    """Bytes behind the manager port `axi` of the bench's top.
+    """Bytes behind the manager port `axi` of the bench's top, whose width sets the beat.
 
     Parameters
     ----------
@@ -40,12 +40,13 @@ class ExternalMemory:
     Attributes
     ----------
     data : bytearray
-    bad : set of word addresses (in bytes) whose reads and writes fail
+    bad : set of word addresses (in bytes): accesses that touch one of them fail
     faults : error responses so far
     """
 
     def __init__(self, dut, size: int, stall: float = 0.0):
         self.dut = dut
+        self.beat = len(dut.axi__rdata) // 8  # bytes
         self.data = bytearray(size)
         self.bad = set()
         self.faults = 0
@@ -93,11 +94,12 @@ class ExternalMemory:
     async def _answer(self, beat):
         """Data of an error response look like good ones: nobody may rely on them."""
         if beat.rresp:
-            beat.rdata = GOOD_LOOKING
+            beat.rdata = sum(GOOD_LOOKING << 8 * byte for byte in range(0, self.beat, 8))
         await self._send(beat)
 
     def _check(self, address, length):
-        if address + length > len(self.data) or address in self.bad:
+        touched = range(address, address + length, 8)
+        if address + length > len(self.data) or not self.bad.isdisjoint(touched):
             self.faults += 1
             raise ValueError(f"no memory at {address:#x}")
 
@@ -128,8 +130,10 @@ class ExternalMemory:
                 held[channel] = shown if valid and not ready else None
                 if valid and ready and channel != "w":
                     _, address, length, size, burst = shown
-                    assert size == 3 and burst == 1 and length < MOST_BEATS
-                    assert address % PAGE + 8 * (length + 1) <= PAGE, "a burst crosses a page"
+                    assert 1 << size == self.beat and burst == 1 and length < MOST_BEATS
+                    assert address % self.beat == 0, "a burst does not begin with a beat"
+                    assert address % PAGE + self.beat * (length + 1) <= PAGE, \
+                        "a burst crosses a page"
                     self._open += 1
             self._open -= get("rvalid") and get("rready") and get("rlast")
             self._open -= get("bvalid") and get("bready")

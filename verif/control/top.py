@@ -21,7 +21,7 @@ class ControlTop(wiring.Component):
     def __init__(self, *, config: Config):
         self.config = config
         super().__init__({
-            "axi": Out(Axi4(id_bits=1)),
+            "axi": Out(Axi4(id_bits=1, words=config.axi_words)),
             "bus": In(AxiLite()),
             "interrupt": Out(1),
             "tensor": Out(UnitCommand()),
@@ -31,10 +31,12 @@ class ControlTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.control = control = ControlUnit()
+        words = self.config.axi_words
+        m.submodules.control = control = ControlUnit(config=self.config)
         m.submodules.move = move = MoveUnit(config=self.config)
-        m.submodules.external = external = ExternalPort(readers=2)
-        m.submodules.scratchpad = scratchpad = Scratchpad(config=self.config, reads=1, writes=1)
+        m.submodules.external = external = ExternalPort(readers=2, words=words)
+        m.submodules.scratchpad = scratchpad = Scratchpad(config=self.config, reads=words,
+                                                          writes=words)
         connect(m, flipped(self.axi), external.axi)
         connect(m, flipped(self.bus), control.bus)
         connect(m, control.external, external.reads[0])
@@ -44,12 +46,13 @@ class ControlTop(wiring.Component):
         connect(m, control.tensor, flipped(self.tensor))
         connect(m, control.vector, flipped(self.vector))
         connect(m, control.events, flipped(self.events))
-        connect(m, scratchpad.read_ports[0], move.read_port)
-        connect(m, scratchpad.write_ports[0], move.write_port)
+        for outer, inner in zip((*scratchpad.read_ports, *scratchpad.write_ports),
+                                (*move.read_ports, *move.write_ports), strict=True):
+            connect(m, outer, inner)
         m.d.comb += [
             self.interrupt.eq(control.interrupt),
-            control.pulses.words_filled.eq(move.word_filled),
-            control.pulses.words_stored.eq(move.word_stored),
+            control.pulses.words_filled.eq(move.words_filled),
+            control.pulses.words_stored.eq(move.words_stored),
             control.pulses.words_read.eq(scratchpad.words_read),
             control.pulses.words_written.eq(scratchpad.words_written),
             control.pulses.move_busy.eq(move.busy),

@@ -1,10 +1,13 @@
 """The move unit against sim/move.py: strided copies both ways, stalls everywhere, errors."""
 
+import itertools
+
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
 from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT, WritePort
+from hdl.move.bursts import BEATS
 from isa import fields
 from isa.config import Config
 from isa.memmap import Trap
@@ -18,37 +21,46 @@ CONFIG = Config(**bench.parameters().get("config", {}))
 WRITE = streams.shape_of(WritePort(CONFIG).members["request"].signature)
 EXTERNAL = 1 << 16
 POST = 0x8001
+MOST = BEATS * CONFIG.axi_words  # words of a burst
 
 
 class Scratchpad:
-    """Words behind the two ports, with stalls."""
+    """Words behind the ports, each with stalls of its own."""
 
     def __init__(self, dut, stall=0.0):
         self.dut = dut
         self.stall = stall
         self.words = np.zeros(CONFIG.words, np.uint64)
-        cocotb.start_soon(self._run())
+        for lane in range(CONFIG.axi_words):
+            cocotb.start_soon(self._reads(f"read_ports__{lane}"))
+            cocotb.start_soon(self._writes(f"write_ports__{lane}"))
 
-    async def _run(self):
-        draw = seeds.stdlib("scratchpad")
-        dut = self.dut
-        read, write = dut.read_port__request__ready, dut.write_port__request__ready
-        dut.read_port__valid.value = 0
-        read.value = write.value = 0
+    def _port(self, name, *members):
+        return [getattr(self.dut, f"{name}__{member}") for member in members]
+
+    async def _reads(self, name):
+        draw = seeds.stdlib(name)
+        valid, ready, payload, answers, data = self._port(
+            name, "request__valid", "request__ready", "request__payload", "valid", "data")
+        ready.value = answers.value = 0
         while True:
-            await RisingEdge(dut.clk)
-            answers = bool(read.value) and bool(dut.read_port__request__valid.value)
-            if answers:
-                address = streams.read(dut.read_port__request__payload)
-                dut.read_port__data.value = int(self.words[address])
-            else:
-                dut.read_port__data.value = draw.getrandbits(64)
-            dut.read_port__valid.value = int(answers)
-            if write.value and dut.write_port__request__valid.value:
-                taken = streams.unpack(WRITE, streams.read(dut.write_port__request__payload))
+            await RisingEdge(self.dut.clk)
+            taken = bool(ready.value) and bool(valid.value)
+            answers.value = int(taken)
+            data.value = int(self.words[streams.read(payload)]) if taken else draw.getrandbits(64)
+            ready.value = int(draw.random() >= self.stall)
+
+    async def _writes(self, name):
+        draw = seeds.stdlib(name)
+        valid, ready, payload = self._port(
+            name, "request__valid", "request__ready", "request__payload")
+        ready.value = 0
+        while True:
+            await RisingEdge(self.dut.clk)
+            if ready.value and valid.value:
+                taken = streams.unpack(WRITE, streams.read(payload))
                 self.words[taken["address"]] = taken["data"]
-            read.value = int(draw.random() >= self.stall)
-            write.value = int(draw.random() >= self.stall)
+            ready.value = int(draw.random() >= self.stall)
 
 
 class Move:
@@ -59,7 +71,7 @@ class Move:
         self.set = streams.Source(dut, "command__set", SET_LAYOUT)
         self.run = streams.Source(dut, "command__run", RUN_LAYOUT)
         self.ended = []  # for each operation (pc, trap); NONE where it gave its tokens
-        self.counts = dict.fromkeys(("busy", "wait_external", "word_filled", "word_stored"), 0)
+        self.counts = dict.fromkeys(("busy", "wait_external", "words_filled", "words_stored"), 0)
         dut.command__grant.value = 1
         dut.command__stop.value = 0
         cocotb.start_soon(self._watch())
@@ -119,7 +131,8 @@ def registers_of(**values):
 
 def _draw(draw):
     """An operation that stays inside both memories."""
-    counts = (draw.choice((1, 2, 7, 16, 17, draw.randrange(1, 80))),
+    longest = draw.choice((80, 80, 600))
+    counts = (draw.choice((1, 2, 7, 16, 17, draw.randint(1, longest))),
               draw.randrange(1, 5), draw.randrange(1, 4))
     words = min(counts[0], CONFIG.words)
     counts = (words, *counts[1:])
@@ -187,25 +200,78 @@ async def random_copies(dut):
         assert memory.quiet
         check.compare()
     assert unit.ended == [(pc, Trap.NONE) for pc in range(count)]
-    assert unit.counts["word_filled"] == check.filled
-    assert unit.counts["word_stored"] == check.stored
+    assert unit.counts["words_filled"] == check.filled
+    assert unit.counts["words_stored"] == check.stored
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def all_alignments(dut):
+    """Runs that begin and end at any word of a beat, to any port of the scratchpad; two of them
+    with a gap of one word between them, which stays as it is."""
+    draw = seeds.stdlib("alignments")
+    scratchpad, unit, memory = await _start(dut, 0.2)
+    check = Check(scratchpad, memory, seeds.generator("alignments"))
+    lanes = range(CONFIG.axi_words)
+    count = 0
+    for outer, inner, store in itertools.product(lanes, lanes, (0, 1)):
+        for words in (*range(1, 2 * CONFIG.axi_words + 2), MOST - 1, MOST, MOST + 1):
+            n1 = 2 if 2 * words + 2 * CONFIG.axi_words <= CONFIG.words else 1
+            registers = registers_of(
+                counts=(words, n1, 1), store=store, external_n1=8 * (words + 1),
+                external_base=0x1000 * draw.randrange(15) + 8 * outer,
+                scratchpad_base=CONFIG.axi_words + inner, scratchpad_n1=words + 1)
+            if words == MOST:  # across a page
+                registers["move.external.base"]["address"] -= 8 * CONFIG.axi_words
+                registers["move.external.base"]["address"] %= EXTERNAL // 2
+            assert check.execute(registers) is Trap.NONE
+            await unit.give(registers, count)
+            count += 1
+            await unit.wait_ended(count)
+            check.compare()
+    assert unit.ended == [(pc, Trap.NONE) for pc in range(count)]
+
+
+async def _cycles(unit, registers):
+    """Cycles of an operation."""
+    before, ended = unit.counts["busy"], len(unit.ended)
+    await unit.give(registers, 0)
+    await unit.wait_ended(ended + 1)
+    return unit.counts["busy"] - before
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def full_rate(dut):
-    """A long run takes a cycle a word, and what the memory needs to begin and to end."""
+    """A beat a cycle, and what the memory needs to begin and to end: in long runs, and in runs of
+    32 words, aligned or not."""
     scratchpad, unit, memory = await _start(dut)
     check = Check(scratchpad, memory, seeds.generator("rate"))
     words = min(CONFIG.words, 1024)
+    rows = words // 32
+    for store, outer, inner in itertools.product((0, 1), range(CONFIG.axi_words), (0, 1)):
+        for counts in ((words - 1, 1, 1), (32, rows, 1)):
+            registers = registers_of(
+                counts=counts, store=store, external_base=0x1000 + 8 * outer, external_n1=1024,
+                scratchpad_base=inner if rows == 1 or counts[1] == 1 else 0, scratchpad_n1=32)
+            assert check.execute(registers) is Trap.NONE
+            taken = await _cycles(unit, registers)
+            beats = counts[1] * -(-(outer + counts[0]) // CONFIG.axi_words)
+            dut._log.info(f"{'store' if store else 'fill'} from word {outer} of a beat: {counts}, "
+                          f"{beats} beats in {taken} cycles")
+            assert taken < 1.02 * beats + 40
+    check.compare()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def gap(dut):
+    """What lies between two moves: a move of one word and what control needs to start it."""
+    scratchpad, unit, memory = await _start(dut)
+    check = Check(scratchpad, memory, seeds.generator("gap"))
     for store in (0, 1):
-        registers = registers_of(counts=(words, 1, 1), store=store, external_base=0x1008)
-        check.execute(registers)
-        before = unit.counts["busy"]
-        await unit.give(registers, 0)
-        await unit.wait_ended(store + 1)
-        taken = unit.counts["busy"] - before
-        dut._log.info(f"{'store' if store else 'fill'}: {words} words in {taken} cycles")
-        assert taken < 1.02 * words + 40
+        registers = registers_of(store=store)
+        assert check.execute(registers) is Trap.NONE
+        taken = await _cycles(unit, registers)
+        dut._log.info(f"{'store' if store else 'fill'}: one word in {taken} cycles")
+        assert taken < 24
     check.compare()
 
 
@@ -257,7 +323,7 @@ async def stop(dut):
     check = Check(scratchpad, memory, seeds.generator("stop"))
     for store in (0, 1) * 4:
         words = min(CONFIG.words, 400)
-        busy = registers_of(counts=(words, 1, 1), store=store)
+        busy = registers_of(counts=(words, 4, 1), store=store)
         await unit.give(busy, 1)
         await unit.give(busy, 2)  # stays pending
         await streams.cycles(dut, draw.randrange(1, 100))

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.axi import BURST_INCR, SIZE, Axi4, AxiLite
+from hdl.axi import BURST_INCR, Axi4, AxiLite
 
 SOURCE, TARGET, GO, ERRORS, BAD = 0, 4, 8, 12, 16
 BEATS = 16
