@@ -12,31 +12,35 @@ BEATS = 16
 
 
 class Copier(wiring.Component):
-    """Copies `GO` bursts of 16 words from `SOURCE` to `TARGET`, then raises the interrupt.
+    """Copies `GO` bursts of 16 beats from `SOURCE` to `TARGET`, then raises the interrupt.
 
+    `strobe` are the byte enables of every beat that is written.
     Reading `ERRORS` gives the count of error responses and clears the interrupt; `BAD` answers
     with an error. `unaligned` breaks the rules of the bus on purpose.
     """
 
-    def __init__(self, *, unaligned: bool = False):
+    def __init__(self, *, words: int = 1, strobe: int = -1, unaligned: bool = False):
+        self.words = words
+        self.strobe = strobe
         self.unaligned = unaligned
-        super().__init__({"axi": Out(Axi4(id_bits=1)), "control": In(AxiLite()),
+        super().__init__({"axi": Out(Axi4(id_bits=1, words=words)), "control": In(AxiLite()),
                           "interrupt": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        axi = self.axi
+        axi, size = self.axi, self.signature.members["axi"].signature.size
         source, target, left, errors = Signal(32), Signal(32), Signal(32), Signal(32)
         beat = Signal(range(BEATS))
-        m.submodules.words = words = Memory(shape=64, depth=BEATS, init=[])
+        m.submodules.words = words = Memory(shape=64 * self.words, depth=BEATS, init=[])
         write, read = words.write_port(), words.read_port(domain="comb")
         m.d.comb += [
-            axi.araddr.eq(source + self.unaligned), axi.arlen.eq(BEATS - 1), axi.arsize.eq(SIZE),
+            axi.araddr.eq(source + self.unaligned), axi.arlen.eq(BEATS - 1), axi.arsize.eq(size),
             axi.arburst.eq(BURST_INCR), axi.arid.eq(1),
-            axi.awaddr.eq(target), axi.awlen.eq(BEATS - 1), axi.awsize.eq(SIZE),
+            axi.awaddr.eq(target), axi.awlen.eq(BEATS - 1), axi.awsize.eq(size),
             axi.awburst.eq(BURST_INCR),
             write.addr.eq(beat), write.data.eq(axi.rdata), read.addr.eq(beat),
-            axi.wdata.eq(read.data), axi.wstrb.eq(0xFF), axi.wlast.eq(beat == BEATS - 1),
+            axi.wdata.eq(read.data), axi.wstrb.eq(self.strobe),
+            axi.wlast.eq(beat == BEATS - 1),
         ]
         with m.FSM():
             with m.State("idle"), m.If(left != 0):
@@ -65,7 +69,8 @@ class Copier(wiring.Component):
                 m.d.comb += axi.bready.eq(1)
                 with m.If(axi.bvalid):
                     m.d.sync += [errors.eq(errors + axi.bresp[1]), left.eq(left - 1),
-                                 source.eq(source + 8 * BEATS), target.eq(target + 8 * BEATS),
+                                 source.eq(source + (BEATS << size)),
+                                 target.eq(target + (BEATS << size)),
                                  self.interrupt.eq(left == 1)]
                     m.next = "idle"
         self._control(m, {SOURCE: source, TARGET: target, GO: left}, errors)

@@ -2,12 +2,13 @@
 // into one shared library; verif/simulation/simulation.py is its only user and says what the
 // functions at the end do.
 //
-// External memory is one array behind an AXI4 subordinate: bursts of 64-bit words, in order on
-// each of the two directions, with a latency and seeded random stalls.
+// External memory is one array behind an AXI4 subordinate: bursts of beats of AXI_WORDS 64-bit
+// words, in order on each of the two directions, with a latency and seeded random stalls.
 //
 // The chip sees its inputs through registers (top.v): what is written here before a rising edge,
 // it sees after it. So between two edges all inputs and outputs belong to the same cycle.
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +26,7 @@ namespace {
 
 constexpr size_t OUTSTANDING = 16;  // bursts that a direction queues
 constexpr int LITE_LIMIT = 10000;   // cycles that the control port may take
+constexpr uint64_t BEAT = 8 * AXI_WORDS;  // bytes, a power of two
 constexpr uint8_t OKAY = 0, SLVERR = 2, DECERR = 3;
 
 struct Burst {
@@ -36,16 +38,17 @@ struct Burst {
     uint8_t response = OKAY;
 };
 
+using Shown = std::array<uint64_t, AXI_WORDS + 2>;  // what a channel shows
+
 // An offer of the chip must stay until it is taken.
 struct Offer {
     bool pending = false;
-    uint64_t was[3] = {};
+    Shown was = {};
 
-    bool broken(bool valid, bool ready, uint64_t a, uint64_t b = 0, uint64_t c = 0) {
-        const uint64_t now[3] = {a, b, c};
-        const bool bad = pending && (!valid || std::memcmp(now, was, sizeof was) != 0);
+    bool broken(bool valid, bool ready, const Shown& now) {
+        const bool bad = pending && (!valid || now != was);
         pending = valid && !ready;
-        std::memcpy(was, now, sizeof was);
+        was = now;
         return bad;
     }
 };
@@ -66,7 +69,8 @@ struct Simulation {
 #endif
 
     Simulation(uint64_t size, uint64_t seed, uint64_t wait, uint32_t stalls, const char* waves)
-        : memory(static_cast<uint8_t*>(std::calloc(size, 1))), bytes(size), latency(wait),
+        : memory(static_cast<uint8_t*>(std::calloc((size + BEAT - 1) / BEAT, BEAT))),
+          bytes((size + BEAT - 1) / BEAT * BEAT), latency(wait),
           random(seed * 2 + 1), stall(stalls) {
         context.randReset(2);
         context.randSeed(static_cast<int>(seed % 0x7FFFFFFF) + 1);
@@ -149,24 +153,25 @@ struct Simulation {
     }
 
     void check() {
-        if (ar.broken(top->axi_arvalid, top->axi_arready, top->axi_araddr, top->axi_arlen,
-                      top->axi_arid)) {
+        if (ar.broken(top->axi_arvalid, top->axi_arready,
+                      {top->axi_araddr, top->axi_arlen, top->axi_arid})) {
             fail("AR changed before it was taken", top->axi_araddr);
         }
-        if (aw.broken(top->axi_awvalid, top->axi_awready, top->axi_awaddr, top->axi_awlen,
-                      top->axi_awid)) {
+        if (aw.broken(top->axi_awvalid, top->axi_awready,
+                      {top->axi_awaddr, top->axi_awlen, top->axi_awid})) {
             fail("AW changed before it was taken", top->axi_awaddr);
         }
-        if (w.broken(top->axi_wvalid, top->axi_wready, top->axi_wdata, top->axi_wstrb,
-                     top->axi_wlast)) {
-            fail("W changed before it was taken", top->axi_wdata);
+        Shown beat = {top->axi_wstrb, top->axi_wlast};
+        for (int i = 0; i < AXI_WORDS; ++i) beat[2 + i] = top->axi_wdata[i];
+        if (w.broken(top->axi_wvalid, top->axi_wready, beat)) {
+            fail("W changed before it was taken", top->axi_wdata[0]);
         }
     }
 
     Burst accept(uint64_t address, unsigned length, unsigned id, unsigned size, unsigned burst) {
-        const uint64_t end = address + 8 * (static_cast<uint64_t>(length) + 1);
-        if (size != 3 || burst != 1) fail("a burst that is not INCR of 8 bytes", address);
-        if (address % 8) fail("a burst that is not aligned", address);
+        const uint64_t end = address + BEAT * (static_cast<uint64_t>(length) + 1);
+        if (1u << size != BEAT || burst != 1) fail("a burst that is not INCR of beats", address);
+        if (address % BEAT) fail("a burst that is not aligned", address);
         if (address >> 12 != (end - 1) >> 12) fail("a burst across 4 KiB", address);
         Burst accepted{address, length, id, cycles + 1 + latency};
         if (end > bytes) accepted.response = DECERR;
@@ -178,10 +183,10 @@ struct Simulation {
         const bool last = burst.beat == burst.length;
         if (static_cast<bool>(top->axi_wlast) != last) fail("WLAST is wrong", burst.address);
         if (burst.response == OKAY) {
-            const uint64_t word = top->axi_wdata;
-            uint8_t* bytes_of_word = memory + burst.address + 8 * burst.beat;
-            for (int i = 0; i < 8; ++i) {
-                if (top->axi_wstrb >> i & 1) bytes_of_word[i] = static_cast<uint8_t>(word >> 8 * i);
+            uint8_t* beat = memory + burst.address + BEAT * burst.beat;
+            for (unsigned i = 0; i < BEAT; ++i) {
+                const uint64_t word = top->axi_wdata[i / 8];
+                if (top->axi_wstrb >> i & 1) beat[i] = static_cast<uint8_t>(word >> 8 * (i % 8));
             }
         }
         ++burst.beat;
@@ -202,11 +207,12 @@ struct Simulation {
             top->axi_rvalid = offer;
             if (offer) {
                 const Burst& burst = reads.front();
-                uint64_t word = 0;
-                if (burst.response == OKAY) {
-                    std::memcpy(&word, memory + burst.address + 8 * burst.beat, 8);
+                const uint8_t* beat = memory + burst.address + BEAT * burst.beat;
+                for (int i = 0; i < AXI_WORDS; ++i) {
+                    uint64_t word = 0;
+                    if (burst.response == OKAY) std::memcpy(&word, beat + 8 * i, 8);
+                    top->axi_rdata[i] = word;
                 }
-                top->axi_rdata = word;
                 top->axi_rid = burst.id;
                 top->axi_rresp = burst.response;
                 top->axi_rlast = burst.beat == burst.length;

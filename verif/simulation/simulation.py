@@ -34,7 +34,8 @@ class Simulation:
     ----------
     config : Config
     memory_bytes : int
-        Size of external memory, from address 0, all zero; bursts beyond it get an error response.
+        Size of external memory, from address 0, all zero, its last beat whole; bursts beyond it
+        get an error response.
     seed : int
         Of the stalls, and of what is in the chip's memories before they are written.
     stalls : float

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from isa.config import Config
@@ -10,8 +11,8 @@ BYTES = 1 << 16
 BURST = 8 * BEATS
 
 
-def open_copier(**options):
-    return Simulation(CONFIG, memory_bytes=BYTES, chip=Copier(), **options)
+def open_copier(chip=None, **options):
+    return Simulation(CONFIG, memory_bytes=BYTES, chip=chip or Copier(), **options)
 
 
 def copy(simulation, source, target, bursts, cycles=100_000):
@@ -32,6 +33,28 @@ def test_memory_and_host_port(stalls, latency):
         assert (simulation.memory == expected).all()
         assert simulation.read32(ERRORS) == 0
         assert not simulation.run(100)
+
+
+@pytest.mark.parametrize("words", [2, 4])
+def test_beats_of_several_words(words):
+    """Bytes that are not enabled keep their value, in every beat."""
+    draw = seeds.generator("beats")
+    strobe = int(draw.integers(1, (1 << 8 * words) - 1))
+    enabled = np.array([strobe >> i & 1 for i in range(8 * words)], bool)
+    size = words * BURST
+    with open_copier(Copier(words=words, strobe=strobe), seed=seeds.seed(),
+                     stalls=0.4) as simulation:
+        simulation.memory[:] = draw.integers(0, 256, BYTES)
+        expected = simulation.memory.copy()
+        source = expected[size:3 * size].reshape(-1, 8 * words)
+        target = expected[0x8000:0x8000 + 2 * size].reshape(-1, 8 * words)
+        target[:, enabled] = source[:, enabled]
+        assert copy(simulation, size, 0x8000, 2)
+        assert (simulation.memory == expected).all()
+        assert simulation.read32(ERRORS) == 0
+        simulation.fail_range(0x8000, 0x8001)
+        assert copy(simulation, BYTES - size, 0x8000, 2)  # the second is beyond memory
+        assert simulation.read32(ERRORS) == 1 + BEATS
 
 
 def test_stalls_and_latency_cost_cycles():

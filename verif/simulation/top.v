@@ -1,6 +1,9 @@
 // The chip with registers before its inputs, which simulate faster than inputs: what depends on
 // an input is evaluated at each of its two evaluations a cycle, what depends on a register once.
 // An input written before a rising edge is the chip's after it.
+//
+// AXI_WORDS is the number of words of a beat. Data are arrays of words, which simulate faster than
+// signals of more than 64 bits.
 module simulation_top (
     input wire clk,
     input wire reset,
@@ -9,7 +12,7 @@ module simulation_top (
     input wire axi_wready,
     input wire axi_rvalid,
     input wire axi_rid,
-    input wire [63:0] axi_rdata,
+    input wire [63:0] axi_rdata [0:`AXI_WORDS-1],
     input wire [1:0] axi_rresp,
     input wire axi_rlast,
     input wire axi_bvalid,
@@ -37,8 +40,8 @@ module simulation_top (
     output wire [2:0] axi_awsize,
     output wire [1:0] axi_awburst,
     output wire axi_wvalid,
-    output wire [63:0] axi_wdata,
-    output wire [7:0] axi_wstrb,
+    output wire [63:0] axi_wdata [0:`AXI_WORDS-1],
+    output wire [8*`AXI_WORDS-1:0] axi_wstrb,
     output wire axi_wlast,
     output wire axi_rready,
     output wire axi_bready,
@@ -58,7 +61,7 @@ module simulation_top (
     reg now_axi_wready;
     reg now_axi_rvalid;
     reg now_axi_rid;
-    reg [63:0] now_axi_rdata;
+    reg [63:0] now_axi_rdata [0:`AXI_WORDS-1];
     reg [1:0] now_axi_rresp;
     reg now_axi_rlast;
     reg now_axi_bvalid;
@@ -81,7 +84,7 @@ module simulation_top (
         now_axi_wready <= axi_wready;
         now_axi_rvalid <= axi_rvalid;
         now_axi_rid <= axi_rid;
-        now_axi_rdata <= axi_rdata;
+        for (int i = 0; i < `AXI_WORDS; i = i + 1) now_axi_rdata[i] <= axi_rdata[i];
         now_axi_rresp <= axi_rresp;
         now_axi_rlast <= axi_rlast;
         now_axi_bvalid <= axi_bvalid;
@@ -98,6 +101,15 @@ module simulation_top (
         now_control_rready <= control_rready;
     end
 
+    wire [64*`AXI_WORDS-1:0] rdata;
+    wire [64*`AXI_WORDS-1:0] wdata;
+    generate
+        for (genvar i = 0; i < `AXI_WORDS; i = i + 1) begin : words
+            assign rdata[64*i +: 64] = now_axi_rdata[i];
+            assign axi_wdata[i] = wdata[64*i +: 64];
+        end
+    endgenerate
+
     chip chip (
         .clk(clk),
         .rst(rst),
@@ -106,7 +118,7 @@ module simulation_top (
         .axi__wready(now_axi_wready),
         .axi__rvalid(now_axi_rvalid),
         .axi__rid(now_axi_rid),
-        .axi__rdata(now_axi_rdata),
+        .axi__rdata(rdata),
         .axi__rresp(now_axi_rresp),
         .axi__rlast(now_axi_rlast),
         .axi__bvalid(now_axi_bvalid),
@@ -134,7 +146,7 @@ module simulation_top (
         .axi__awsize(axi_awsize),
         .axi__awburst(axi_awburst),
         .axi__wvalid(axi_wvalid),
-        .axi__wdata(axi_wdata),
+        .axi__wdata(wdata),
         .axi__wstrb(axi_wstrb),
         .axi__wlast(axi_wlast),
         .axi__rready(axi_rready),
