@@ -148,6 +148,9 @@ class Fetch(wiring.Component):
         slot, reading = Signal(_INDEX_BITS), Signal(_INDEX_BITS)
         m.d.comb += [slot.eq(filled + first), reading.eq(at + first)]
         lane = slot[:lane_bits]
+        every = (1 << self.beat_words) - 1
+        enable = Signal(self.beat_words)
+        m.d.comb += enable.eq(Mux(keep, every << lane if lane_bits else every, 0))
         words, errors = [], []
         for i, word in enumerate(external.data):
             for name, value, shown in (("ring", word, words), ("errors", external.error, errors)):
@@ -155,7 +158,7 @@ class Fetch(wiring.Component):
                 m.submodules[f"{name}_{i}"] = rows
                 m.d.comb += [
                     rows.read_address[0].eq(reading[lane_bits:]),
-                    rows.write_enable.eq(keep & (lane <= i)),
+                    rows.write_enable.eq(enable[i]),
                     rows.write_address.eq(slot[lane_bits:]),
                     rows.write_data.eq(value),
                 ]

@@ -12,11 +12,11 @@ def test_decode():
     bench.run(Decoder(), "verif.control.bench_decode")
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("stall, axi_words", [(0.0, 1), (0.4, 1), (0.2, 2), (0.0, 4), (0.4, 4)])
 @pytest.mark.parametrize("module", ["programs", "traps"])
-def test_control(module, stall):
-    bench.run(ControlTop(config=Bench.CONFIG), f"verif.control.bench_{module}",
-              parameters={"stall": stall})
+def test_control(module, stall, axi_words):
+    bench.run(ControlTop(config=Bench.CONFIG.with_(axi_words=axi_words)),
+              f"verif.control.bench_{module}", parameters={"stall": stall, "axi_words": axi_words})
 
 
 @pytest.mark.parametrize("make, what", [
