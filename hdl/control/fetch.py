@@ -28,7 +28,8 @@ class Fetch(wiring.Component):
     forgotten. A program may not change instructions that it has not executed yet.
 
     A beat is one row of the ring, which has a column for each word of it. The first instruction of
-    a program, or of what comes after a jump, may be at any word of its beat.
+    a program, or of what comes after a jump, may be at any word of its beat; what is before it in
+    the row is not looked at.
 
     Parameters
     ----------
@@ -145,26 +146,22 @@ class Fetch(wiring.Component):
         """The ring's memories; returns the lane of instruction `filled` in its beat."""
         external, lane_bits = self.external, self.lane_bits
         first = self.program[_LOW:_LOW + lane_bits]  # lane of instruction 0
-        slot, reading = Signal(_INDEX_BITS), Signal(_INDEX_BITS)
-        m.d.comb += [slot.eq(filled + first), reading.eq(at + first)]
-        lane = slot[:lane_bits]
-        every = (1 << self.beat_words) - 1
-        enable = Signal(self.beat_words)
-        m.d.comb += enable.eq(Mux(keep, every << lane if lane_bits else every, 0))
-        words, errors = [], []
-        for i, word in enumerate(external.data):
-            for name, value, shown in (("ring", word, words), ("errors", external.error, errors)):
-                rows = RegisterFile(width=len(value), depth=RING // self.beat_words)
-                m.submodules[f"{name}_{i}"] = rows
-                m.d.comb += [
-                    rows.read_address[0].eq(reading[lane_bits:]),
-                    rows.write_enable.eq(enable[i]),
-                    rows.write_address.eq(slot[lane_bits:]),
-                    rows.write_data.eq(value),
-                ]
-                shown.append(rows.read_data[0])
+        slot, shown = Signal(_INDEX_BITS), Signal(_INDEX_BITS)
+        m.d.comb += [slot.eq(filled + first), shown.eq(at + first)]
+        words = []
+        for name, value in (*((f"word_{i}", word) for i, word in enumerate(external.data)),
+                            ("errors", external.error)):
+            rows = RegisterFile(width=len(value), depth=RING // self.beat_words)
+            m.submodules[name] = rows
+            m.d.comb += [
+                rows.read_address[0].eq(shown[lane_bits:]),
+                rows.write_enable.eq(keep),
+                rows.write_address.eq(slot[lane_bits:]),
+                rows.write_data.eq(value),
+            ]
+            words.append(rows.read_data[0])
         m.d.comb += [
-            self.words.payload.eq(Array(words)[reading[:lane_bits]]),
-            self.error.eq(Array(errors)[reading[:lane_bits]]),
+            self.error.eq(words.pop()),
+            self.words.payload.eq(Array(words)[shown[:lane_bits]]),
         ]
-        return lane
+        return slot[:lane_bits]
