@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.streams.walker import Walker
 from hdl.vector.layouts import COUNTS, GROUP_WORDS, STRIDES, WALKED, place_layout
 from isa.config import Config
-from isa.registers import ADDRESS_BITS, VECTOR_LOOPS
+from isa.registers import ADDRESS_BITS, REDUCED, VECTOR_LOOPS
 
 
 class OutputAddresses(wiring.Component):
@@ -22,7 +22,7 @@ class OutputAddresses(wiring.Component):
     start : pulse; the inputs below it hold from here on
     clear : forgets everything
     wide : a group is 4 consecutive words, else one
-    sums : loops n0 and n1 are not used
+    reduced : loops n0 and n1 are not used
     base, counts, strides
     places : stream of `place_layout`
     busy : from `start` until the last place is taken
@@ -35,7 +35,7 @@ class OutputAddresses(wiring.Component):
             "start": In(1),
             "clear": In(1),
             "wide": In(1),
-            "sums": In(1),
+            "reduced": In(1),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -56,10 +56,10 @@ class OutputAddresses(wiring.Component):
             walker.steps.word.stride.eq(1),
         ]
         for loop in VECTOR_LOOPS:
-            inner = loop in VECTOR_LOOPS[:2]
+            inner = loop in REDUCED
             m.d.comb += [
                 walker.counts[loop].eq(
-                    Mux(self.sums, 1, self.counts[loop]) if inner else self.counts[loop]),
+                    Mux(self.reduced, 1, self.counts[loop]) if inner else self.counts[loop]),
                 walker.steps[loop].stride.eq(self.strides[loop]),
             ]
         m.d.comb += [

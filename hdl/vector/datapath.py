@@ -1,15 +1,16 @@
-"""The datapath of the vector unit: inputs, lanes, outputs and sums."""
+"""The datapath of the vector unit: inputs, coefficients, lanes, outputs and sums."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import ReadPort, WritePort
+from hdl.vector.coefficients import Coefficients
 from hdl.vector.fork import Fork
 from hdl.vector.groups import GroupCounter
 from hdl.vector.input import Input
 from hdl.vector.lanes import Lanes
-from hdl.vector.layouts import LANE_MODE, REGISTERS
+from hdl.vector.layouts import COEFFICIENTS, COUNTS, LANE_MODE, REGISTERS
 from hdl.vector.outputs import Outputs
 from hdl.vector.reduction import Reduction
 from isa.config import Config
@@ -25,10 +26,10 @@ class VectorDatapath(wiring.Component):
 
     Members
     -------
-    start : pulse; `registers`, `mode` and `used` hold from here until nothing is left
+    start : pulse; `registers`, `mode`, `sum` and `used` hold from here until nothing is left
     clear : forgets everything
-    registers, mode, used : the operation, as `Decode` reads it
-    x, y, z, o0, o1, o2 : scratchpad ports
+    registers, mode, sum, used : the operation, as `Decode` reads it
+    x, y, z, o0, o1, o2 : scratchpad ports; coefficients are read by that of z
     working : from the cycle after `start` until the last write was taken
     trap : a word is not in the scratchpad
     wait_read : lanes that could go on have an input missing
@@ -42,6 +43,7 @@ class VectorDatapath(wiring.Component):
             "clear": In(1),
             "registers": In(REGISTERS),
             "mode": In(LANE_MODE),
+            "sum": In(1),
             "used": In(len(VECTOR_INPUTS)),
             **{name: Out(ReadPort(config)) for name in VECTOR_INPUTS},
             **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
@@ -59,49 +61,67 @@ class VectorDatapath(wiring.Component):
         m.submodules.outputs = outputs = Outputs(config=self.config)
         m.submodules.reduction = reduction = Reduction()
         registers, op = self.registers, self.registers.op
+        counts = Signal(COUNTS)
+        m.submodules.coefficients = coefficients = Coefficients(config=self.config)
+        wiring.connect(m, coefficients.port, wiring.flipped(self.z))
+        ports = {"x": wiring.flipped(self.x), "y": wiring.flipped(self.y),
+                 "z": coefficients.input}
 
         inputs = []
         for i, name in enumerate(VECTOR_INPUTS):
             m.submodules[name] = unit = Input(config=self.config)
             inputs.append(unit)
-            wiring.connect(m, unit.port, wiring.flipped(getattr(self, name)))
+            wiring.connect(m, unit.port, ports[name])
             m.d.comb += [
                 unit.start.eq(self.start),
                 unit.clear.eq(self.clear),
                 unit.used.eq(self.used[i]),
                 unit.format.eq(registers.inputs[name]),
                 unit.base.eq(registers[f"{name}_base"].address),
-                unit.counts.eq(registers.counts),
+                unit.counts.eq(counts),
                 unit.strides.eq(_strides(registers, name)),
                 unit.ready.eq(lanes.s0_ready & lanes.s0_valid),
                 *(here.eq(there) for here, there in
                   zip(getattr(lanes, f"s0_{name}"), unit.values, strict=True)),
             ]
-        present = Cat(unit.valid for unit in inputs).all()
+        present = coefficients.present & Cat(unit.valid for unit in inputs).all()
         m.d.comb += [
+            counts.eq(Cat(registers.counts.as_value(), registers.outer.as_value())),
+            coefficients.start.eq(self.start),
+            coefficients.clear.eq(self.clear),
+            coefficients.next.eq(groups.next),
+            coefficients.channel.eq(op.channel),
+            coefficients.base.eq(registers.k_base.address),
+            coefficients.stride.eq(registers.k_n5.stride),
+            *(coefficients.values[i].eq(registers[k].value) for i, k in enumerate(COEFFICIENTS)),
+
             groups.start.eq(self.start),
             groups.clear.eq(self.clear),
-            groups.counts.eq(registers.counts),
+            groups.counts.eq(counts),
             groups.ready.eq(lanes.s0_ready & present),
             lanes.clear.eq(self.clear),
             lanes.mode.eq(self.mode),
             lanes.s0_valid.eq(groups.valid & present),
             lanes.s0_nest_last.eq(groups.nest_last),
+            lanes.keep_x.eq(self.mode.largest & registers.o1_mode.enable),
+            *(here.eq(there) for k in COEFFICIENTS for here, there in
+              zip(getattr(lanes, f"s0_{k}"), getattr(coefficients, k), strict=True)),
 
             fork.clear.eq(self.clear),
             fork.valid.eq(lanes.valid),
             lanes.ready.eq(fork.ready),
             fork.wanted.eq(Cat(
                 *(registers[f"{name}_mode"].enable for name in VECTOR_OUTPUTS[:-1]),
-                registers[f"{VECTOR_OUTPUTS[-1]}_mode"].enable & ~op.reduce,
-                op.reduce)),
+                registers[f"{VECTOR_OUTPUTS[-1]}_mode"].enable & ~self.sum,
+                self.sum)),
             fork.took.eq(Cat(outputs.took, reduction.took)),
 
             outputs.start.eq(self.start),
             outputs.clear.eq(self.clear),
-            outputs.reduce.eq(op.reduce),
+            outputs.sum.eq(self.sum),
+            outputs.largest.eq(self.mode.largest),
             outputs.key.eq(registers.key.key),
-            outputs.counts.eq(registers.counts),
+            outputs.counts.eq(counts),
             Cat(outputs.offers, reduction.offer).eq(fork.offers),
 
             reduction.clear.eq(self.clear),
@@ -110,12 +130,15 @@ class VectorDatapath(wiring.Component):
             reduction.nest_last.eq(lanes.nest_last),
 
             self.working.eq(groups.valid | lanes.busy | outputs.busy),
-            self.trap.eq(outputs.trap | Cat(unit.trap for unit in inputs).any()),
+            self.trap.eq(outputs.trap | coefficients.trap
+                         | Cat(unit.trap for unit in inputs).any()),
             self.wait_read.eq(groups.valid & ~present & lanes.s0_ready),
             self.wait_write.eq(Cat(
                 port.request.valid & ~port.request.ready for port in
                 (getattr(self, name) for name in VECTOR_OUTPUTS)).any()),
         ]
+        m.d.comb += [here.eq(there) for here, there in
+                     zip(outputs.number, lanes.number, strict=True)]
         for taker in (outputs, reduction):
             m.d.comb += [
                 *(here.eq(there) for here, there in zip(taker.t, lanes.t, strict=True)),
@@ -134,4 +157,4 @@ class VectorDatapath(wiring.Component):
 
 def _strides(registers, name):
     """The strides of a stream, n0 first."""
-    return Cat(registers[f"{name}_n01"].as_value(), registers[f"{name}_n23"].as_value())
+    return Cat(registers[f"{name}_{pair}"].as_value() for pair in ("n01", "n23", "n45"))

@@ -1,15 +1,22 @@
 """What the registers of a vector operation mean: operands, inputs in use, checks."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.vector.layouts import FLOAT_BITS, LANE_MODE, REGISTERS
+from hdl.arith.binary32 import BIAS, FRACTION_BITS
+from hdl.vector.layouts import LANE_MODE, LEVEL_BITS, REGISTERS
 from isa.formats import FormatCode
-from isa.registers import VECTOR_INPUTS, VECTOR_LOOPS, VECTOR_OUTPUTS, Activation, Operand
+from isa.registers import (
+    VECTOR_INPUTS,
+    VECTOR_OUTPUTS,
+    Activation,
+    Operand,
+    Reduce,
+)
 
-_ONE = 0x3F800000  # 1.0 in binary32
 _FIRST, _SECOND = "abc", "def"  # operands of the two multiply-adds
+_SAME = ("negate_c", "negate_f", "activation", "source")  # in the register and for the lanes
 
 
 class Decode(wiring.Component):
@@ -19,6 +26,7 @@ class Decode(wiring.Component):
     -------
     registers : the registers of the unit
     mode : `LANE_MODE`
+    sum : the last output takes sums
     used : a bit for each input
     legal : no check of the operation fails (else SHAPE)
     """
@@ -27,6 +35,7 @@ class Decode(wiring.Component):
         super().__init__({
             "registers": In(REGISTERS),
             "mode": Out(LANE_MODE),
+            "sum": Out(1),
             "used": Out(len(VECTOR_INPUTS)),
             "legal": Out(1),
         })
@@ -34,51 +43,54 @@ class Decode(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         op = self.registers.op
-        picks = [self._pick(m, name) for name in _FIRST + _SECOND]
-        m.d.comb += [
-            self.mode.negate_c.eq(op.negate_c),
-            self.mode.negate_f.eq(op.negate_f),
-            self.mode.relu.eq(op.activation == Activation.RELU),
-            self.mode.mask.eq(op.activation == Activation.MASK),
-            self.used.eq(Cat(
-                Cat(pick.x for pick in picks).any(),
-                Cat(pick.y for pick in picks).any(),
-                Cat(pick.z for pick in picks).any() | self.mode.mask)),
-            self.legal.eq(Cat(self._rules()).all()),
-        ]
-        return m
-
-    def _pick(self, m, name):
-        operand, pick = self.registers.op[name], self.mode[name]
-        constants = {
-            Operand.ONE: _ONE,
-            **{Operand[k.upper()]: self.registers[k].value for k in ("k0", "k1", "k2")},
+        extra = {
+            "x": self.mode.largest & self.registers.o1_mode.enable,
+            "y": 0,
+            "z": (op.activation == Activation.MASK) | self.mode.gate,
         }
         m.d.comb += [
-            pick.x.eq(operand == Operand.X),
-            pick.y.eq(operand == Operand.Y),
-            pick.z.eq(operand == Operand.Z),
-            pick.t.eq(operand == Operand.T),
+            *(self.mode[name].eq(op[name]) for name in (*_FIRST, *_SECOND, *_SAME)),
+            self.mode.largest.eq(op.reduce == Reduce.MAX),
+            self.sum.eq(op.reduce == Reduce.SUM),
+            self.mode.gate.eq(op.gate != 0),
+            self.used.eq(Cat(
+                Cat(op[name] == Operand[i.upper()] for name in _FIRST + _SECOND).any() | extra[i]
+                for i in VECTOR_INPUTS)),
+            self.legal.eq(Cat(self._rules()).all()),
         ]
-        constant = Signal(FLOAT_BITS, name=f"constant_{name}")
-        with m.Switch(operand):
-            for value, bits in constants.items():
-                with m.Case(value):
-                    m.d.comb += constant.eq(bits)
-        m.d.comb += pick.constant.eq(constant)
-        return pick
+        with m.Switch(op.gate):
+            for gate in range(1, 1 << len(op.gate)):
+                with m.Case(gate):
+                    m.d.comb += self.mode.level.eq(_level(gate - 1))
+        return m
 
     def _rules(self):
         """A bit for each check, 1 where it holds."""
         registers, op = self.registers, self.registers.op
-        yield from (registers.counts[loop] != 0 for loop in VECTOR_LOOPS)
+        yield from (count != 0 for count in loop_counts(registers).values())
         yield from (op[name] < Operand.T for name in _FIRST)
         yield from (op[name] <= Operand.T for name in _SECOND)
         yield op.activation <= max(Activation)
+        yield op.reduce <= max(Reduce)
         for used, name in zip(self.used, VECTOR_INPUTS, strict=True):
             yield ~used | (registers.inputs[name] != FormatCode.RAW)
         for name in VECTOR_OUTPUTS:
             mode = registers[f"{name}_mode"]
-            unused = ~mode.enable | op.reduce if name == VECTOR_OUTPUTS[-1] else ~mode.enable
+            unused = ~mode.enable | self.sum if name == VECTOR_OUTPUTS[-1] else ~mode.enable
             yield unused | (mode.format != FormatCode.RAW)
-        yield ~op.reduce | (op.quantum[-1] == op.quantum[-2])
+        yield ~self.sum | (op.quantum[-1] == op.quantum[-2])
+
+
+def loop_counts(registers) -> dict:
+    """The count of each loop."""
+    rows = (registers.counts, registers.outer)
+    return {loop: row[loop] for row in rows for loop, _ in row.shape()}
+
+
+def _level(number: int) -> int:
+    """The top bits, below the sign, of a small number in binary32."""
+    if number == 0:
+        return 0
+    top = number.bit_length() - 1
+    bits = (BIAS + top << FRACTION_BITS) + (number - (1 << top) << FRACTION_BITS - top)
+    return bits >> FRACTION_BITS + 8 - LEVEL_BITS

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.vector.layouts import COUNTS
-from isa.registers import COUNT_BITS, VECTOR_LOOPS
+from isa.registers import COUNT_BITS, REDUCED, VECTOR_LOOPS
 
 
 class GroupCounter(wiring.Component):
@@ -18,6 +18,7 @@ class GroupCounter(wiring.Component):
     counts
     valid, ready : a stream of groups
     nest_last : the group is the last one of loops n0 and n1
+    next : pulse; it was taken, and another round of the outermost loop begins
     """
 
     def __init__(self):
@@ -28,6 +29,7 @@ class GroupCounter(wiring.Component):
             "valid": Out(1),
             "ready": In(1),
             "nest_last": Out(1),
+            "next": Out(1),
         })
 
     def elaborate(self, platform):
@@ -37,7 +39,8 @@ class GroupCounter(wiring.Component):
         active = Signal()
         m.d.comb += [
             self.valid.eq(active),
-            self.nest_last.eq(ends[:2].all()),
+            self.nest_last.eq(ends[:len(REDUCED)].all()),
+            self.next.eq(active & self.ready & ends[:-1].all() & ~ends[-1]),
             *(ends[i].eq(rounds[i] == self.counts[loop]) for i, loop in enumerate(VECTOR_LOOPS)),
         ]
         with m.If(self.start):

@@ -1,4 +1,4 @@
-"""One lane of the vector unit: two chained multiply-adds and an activation."""
+"""One lane of the vector unit: two chained multiply-adds, an activation, the largest."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -7,23 +7,33 @@ from amaranth.lib.wiring import In, Out
 from hdl.arith.add import FloatAdd
 from hdl.arith.multiply import FloatMultiply
 from hdl.vector.delay import delayed
-from hdl.vector.layouts import FLOAT_BITS, LANE_MODE
+from hdl.vector.function import Function
+from hdl.vector.largest import Largest
+from hdl.vector.layouts import FLOAT_BITS, LANE_MODE, LEVEL_BITS, NUMBER_BITS
+from isa.registers import Activation, Operand
+
+_ONE = 0x3F800000  # 1.0 in binary32
 
 
 class Lane(wiring.Component):
-    """t = a * b + c, u = activation(d * e + f).
+    """t = a * b + c, u = activation(d * e + f); or the largest of these.
 
     Members
     -------
-    en : advances every register but the results
+    en : advances every register but the last
     mode : `LANE_MODE`, constant while anything is on the way
     x, y, z : an element of each input
+    k0, k1, k2 : the coefficients for this element
+    count, first, number, late_x
+        t and u at the end are counted by `Largest`; which is their window's first, their number,
+        their element of x
     take : the results change to those that have come to the end
-    t, u : the results; u after the activation
+    t, u, best_number
+        The results; u after the activation. With `mode.largest` the largest, its x, its number.
 
     Latency
     -------
-    `Lane.LATENCY` cycles with `en`, one to pick the operands and then the four units; and one with
+    `Lane.LATENCY` cycles with `en`, one to pick the operands and then the five units; and one with
     `take`. Operands and t wait beside the units until they are used.
 
     Numerics
@@ -32,16 +42,24 @@ class Lane(wiring.Component):
     sign bit inverted. ReLU: what has its sign bit set becomes +0 (a NaN of the add is positive).
     """
 
-    LATENCY = 2 * (FloatMultiply.LATENCY + FloatAdd.LATENCY) + 1
+    LATENCY = 2 * (FloatMultiply.LATENCY + FloatAdd.LATENCY) + 1 + Function.LATENCY
 
     en: In(1)
     mode: In(LANE_MODE)
     x: In(FLOAT_BITS)
     y: In(FLOAT_BITS)
     z: In(FLOAT_BITS)
+    k0: In(FLOAT_BITS)
+    k1: In(FLOAT_BITS)
+    k2: In(FLOAT_BITS)
+    count: In(1)
+    first: In(1)
+    number: In(NUMBER_BITS)
+    late_x: In(FLOAT_BITS)
     take: In(1)
     t: Out(FLOAT_BITS)
     u: Out(FLOAT_BITS)
+    best_number: Out(NUMBER_BITS)
 
     def elaborate(self, platform):
         m = Module()
@@ -49,14 +67,12 @@ class Lane(wiring.Component):
         m.submodules.add_0 = add_0 = FloatAdd()
         m.submodules.multiply_1 = multiply_1 = FloatMultiply()
         m.submodules.add_1 = add_1 = FloatAdd()
+        m.submodules.function = function = Function()
         mode, en = self.mode, self.en
         product, both = FloatMultiply.LATENCY, FloatMultiply.LATENCY + FloatAdd.LATENCY
-        m.d.comb += [unit.en.eq(en) for unit in (multiply_0, add_0, multiply_1, add_1)]
+        m.d.comb += [unit.en.eq(en) for unit in (multiply_0, add_0, multiply_1, add_1, function)]
 
-        s0 = {name: self._picked(m, name) for name in "abcdef"}
-        s0_zero = Signal(reset_less=True)
-        with m.If(en):
-            m.d.sync += s0_zero.eq(mode.mask & (self.z[:-1] == 0))
+        s0, s0_zero = self._picked(m)
 
         def later(name, value, cycles):
             return delayed(m, name, value, cycles, en)
@@ -70,35 +86,76 @@ class Lane(wiring.Component):
         t = add_0.out
         d, e, f = (later(name, s0[name], both) for name in "def")
         m.d.comb += [
-            multiply_1.a.eq(Mux(mode.d.t, t, d)),
-            multiply_1.b.eq(Mux(mode.e.t, t, e)),
+            multiply_1.a.eq(Mux(mode.d == Operand.T, t, d)),
+            multiply_1.b.eq(Mux(mode.e == Operand.T, t, e)),
         ]
         t_product = later("t", t, product)
         f_product = later("f_product", f, product)
         m.d.comb += [
             add_1.a.eq(multiply_1.out),
-            add_1.b.eq(_negated(Mux(mode.f.t, t_product, f_product), mode.negate_f)),
+            add_1.b.eq(_negated(Mux(mode.f == Operand.T, t_product, f_product), mode.negate_f)),
+            function.activation.eq(mode.activation),
+            function.u.eq(add_1.out),
         ]
-        t_sum = later("t_sum", t_product, FloatAdd.LATENCY)
-        zero = later("zero", s0_zero, 2 * both)
-        with m.If(self.take):
-            m.d.sync += [
-                self.t.eq(t_sum),
-                self.u.eq(Mux(zero | mode.relu & add_1.out[-1], 0, add_1.out)),
-            ]
+        t_end = later("t_end", t_product, FloatAdd.LATENCY + Function.LATENCY)
+        zero = later("zero", s0_zero, 2 * both + Function.LATENCY)
+        relu = (mode.activation == Activation.RELU) & function.out[-1]
+        u_end = Signal(FLOAT_BITS)
+        m.d.comb += u_end.eq(Mux(zero | relu, 0, function.out))
+        self._results(m, t_end, u_end)
         return m
 
-    def _picked(self, m, name):
-        """The register of an operand that is not t."""
-        pick = self.mode[name]
-        operand = Signal(FLOAT_BITS, name=f"s0_{name}", reset_less=True)
+    def _picked(self, m):
+        """The registers of the operands that are not t, by name, and whether the mask is zero."""
+        mode = self.mode
+        low = FLOAT_BITS - 1 - LEVEL_BITS
+        whole, zero = Signal(), Signal()  # z has no bits below a level; it is zero
+        gated_y = Signal(FLOAT_BITS)
+        m.d.comb += [
+            whole.eq(self.z[:low] == 0),
+            zero.eq(whole & (self.z[low:-1] == 0)),
+            gated_y.eq(Mux(
+                mode.gate & ~(whole & (self.z[low:-1] == mode.level) & (~self.z[-1] | zero)),
+                0, self.y)),
+        ]
+        s0_zero = Signal(reset_less=True)
         with m.If(self.en):
-            m.d.sync += operand.eq(
-                pick.constant
-                | self.x & pick.x.replicate(FLOAT_BITS)
-                | self.y & pick.y.replicate(FLOAT_BITS)
-                | self.z & pick.z.replicate(FLOAT_BITS))
-        return operand
+            m.d.sync += s0_zero.eq((mode.activation == Activation.MASK) & zero)
+        values = {Operand.ZERO: 0, Operand.ONE: _ONE, Operand.X: self.x, Operand.Y: gated_y,
+                  Operand.Z: self.z, Operand.K0: self.k0, Operand.K1: self.k1, Operand.K2: self.k2}
+        values = [Const(values[code], FLOAT_BITS) if isinstance(values[code], int)
+                  else values[code] for code in range(Operand.T)]
+        s0 = {}
+        for name in "abcdef":
+            s0[name] = Signal(FLOAT_BITS, name=f"s0_{name}", reset_less=True)
+            with m.If(self.en):
+                m.d.sync += s0[name].eq(_chosen(values, mode[name]))
+        return s0, s0_zero
+
+    def _results(self, m, t_end, u_end):
+        mode = self.mode
+        m.submodules.largest = largest = Largest()
+        m.d.comb += [
+            largest.en.eq(self.count),
+            largest.first.eq(self.first),
+            largest.value.eq(Mux(mode.source, u_end, t_end)),
+            largest.x.eq(self.late_x),
+            largest.number.eq(self.number),
+        ]
+        with m.If(self.take):
+            m.d.sync += [
+                self.t.eq(Mux(mode.largest, largest.best_value, t_end)),
+                self.u.eq(Mux(mode.largest, largest.best_x, u_end)),
+                self.best_number.eq(largest.best_number),
+            ]
+
+
+def _chosen(values, code):
+    """values[code], as a tree; T takes the first, of no matter what."""
+    if len(values) == 1:
+        return values[0]
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return _chosen([Mux(code[0], odd, even) for even, odd in pairs], code[1:])
 
 
 def _negated(value, negate):

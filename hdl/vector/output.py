@@ -14,7 +14,7 @@ from isa.registers import ADDRESS_BITS
 
 
 class Output(wiring.Component):
-    """Writes the groups of an output: binary32 by itself, FP8 through the converter; or the sums.
+    """Writes the groups of an output: binary32 by itself, FP8 through the converter; or sums.
 
     Parameters
     ----------
@@ -22,10 +22,12 @@ class Output(wiring.Component):
 
     Members
     -------
-    start : pulse; `mode`, `reduced`, `base`, `counts` and `strides` hold from here on
+    start : pulse; `mode`, `reduced`, `summed`, `base`, `counts` and `strides` hold from here on
     clear : forgets everything
-    mode : how groups are written; `reduced` : the words of `sums` are written instead
-    offer, took, t, u : a group, if `mode.enable` and not `reduced`; `took` in its last cycle
+    mode : how groups are written
+    reduced : there is something for each round of the loops but n0 and n1
+    summed : the words of `sums` are written, and no groups
+    offer, took, t, u : a group, if `mode.enable` and not `summed`; `took` in its last cycle
     sums : stream of words
     asked : stream of places; a group to be converted for each. Ready only if it is offered.
     codes : stream of address and data, the words converted
@@ -41,6 +43,7 @@ class Output(wiring.Component):
             "clear": In(1),
             "mode": In(MODE),
             "reduced": In(1),
+            "summed": In(1),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -66,11 +69,11 @@ class Output(wiring.Component):
         places, request = addresses.places, self.port.request
 
         m.d.comb += [
-            wide.eq(self.reduced | (self.mode.format == FormatCode.BINARY32)),
-            addresses.start.eq(self.start & (self.mode.enable | self.reduced)),
+            wide.eq(self.summed | (self.mode.format == FormatCode.BINARY32)),
+            addresses.start.eq(self.start & (self.mode.enable | self.summed)),
             addresses.clear.eq(self.clear),
             addresses.wide.eq(wide),
-            addresses.sums.eq(self.reduced),
+            addresses.reduced.eq(self.reduced),
             addresses.base.eq(self.base),
             addresses.counts.eq(self.counts),
             addresses.strides.eq(self.strides),
@@ -82,10 +85,10 @@ class Output(wiring.Component):
             scatter.source.eq(self.mode.source),
             *(here.eq(there) for here, there in zip(scatter.t, self.t, strict=True)),
             *(here.eq(there) for here, there in zip(scatter.u, self.u, strict=True)),
-            scatter.words.ready.eq(word_ready & ~self.reduced),
-            self.sums.ready.eq(word_ready & self.reduced),
-            word.eq(Mux(self.reduced, self.sums.payload, scatter.words.payload)),
-            word_valid.eq(Mux(self.reduced, self.sums.valid, scatter.words.valid)),
+            scatter.words.ready.eq(word_ready & ~self.summed),
+            self.sums.ready.eq(word_ready & self.summed),
+            word.eq(Mux(self.summed, self.sums.payload, scatter.words.payload)),
+            word_valid.eq(Mux(self.summed, self.sums.valid, scatter.words.valid)),
             word_ready.eq(places.valid & request.ready),
 
             self.asked.valid.eq(self.offer & ~wide & places.valid),

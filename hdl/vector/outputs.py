@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
 from hdl.vector.convert import Converter
-from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, STRIDES
+from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, NUMBER_BITS, STRIDES
 from hdl.vector.output import Output
 from isa.config import LANES, WORD_BITS, Config
 from isa.registers import ADDRESS_BITS, VECTOR_OUTPUTS
@@ -23,11 +23,12 @@ class Outputs(wiring.Component):
 
     Members
     -------
-    start : pulse; `reduce`, `key`, `modes`, `bases`, `counts` and `strides` hold from here on
+    start : pulse; all below but the streams hold from here on
     clear : forgets everything
-    reduce : the last output writes the words of `sums` and takes no groups
+    sum : the last output writes the words of `sums` and takes no groups
+    largest : groups are the largest of windows; the outputs take t, u, and `number`
     offers, took : for each output, whether the group is offered, and that it was taken in whole
-    t, u : the group
+    t, u, number : the group
     sums : stream of words
     o0, o1, o2 : write ports
     busy : not everything is written
@@ -43,7 +44,8 @@ class Outputs(wiring.Component):
         super().__init__({
             "start": In(1),
             "clear": In(1),
-            "reduce": In(1),
+            "sum": In(1),
+            "largest": In(1),
             "key": In(32),
             "modes": In(MODE).array(_COUNT),
             "bases": In(ADDRESS_BITS).array(_COUNT),
@@ -53,6 +55,7 @@ class Outputs(wiring.Component):
             "took": Out(_COUNT),
             "t": In(FLOAT_BITS).array(LANES),
             "u": In(FLOAT_BITS).array(LANES),
+            "number": In(NUMBER_BITS).array(LANES),
             "sums": In(stream.Signature(WORD_BITS)),
             **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
             "busy": Out(1),
@@ -63,6 +66,12 @@ class Outputs(wiring.Component):
         m = Module()
         m.submodules.convert = convert = Converter(config=self.config)
         outputs = []
+        # Of the largest, the first output takes t, the second u, the third the number instead.
+        sources = [Mux(self.largest, i != 0, mode.source) for i, mode in enumerate(self.modes)]
+        number = [Signal(FLOAT_BITS, name=f"number_{i}") for i in range(LANES)]
+        m.d.comb += [here.eq(Mux(self.largest, there, u)) for here, there, u in
+                     zip(number, self.number, self.u, strict=True)]
+        taken = [self.u, self.u, number]
         for i, name in enumerate(VECTOR_OUTPUTS):
             m.submodules[name] = output = Output(config=self.config)
             outputs.append(output)
@@ -71,19 +80,21 @@ class Outputs(wiring.Component):
                 output.start.eq(self.start),
                 output.clear.eq(self.clear),
                 output.mode.eq(self.modes[i]),
+                output.mode.source.eq(sources[i]),
+                output.reduced.eq(self.largest),
                 output.base.eq(self.bases[i]),
                 output.counts.eq(self.counts),
                 output.strides.eq(self.strides[i]),
                 output.offer.eq(self.offers[i]),
                 self.took[i].eq(output.took),
                 *(here.eq(there) for here, there in zip(output.t, self.t, strict=True)),
-                *(here.eq(there) for here, there in zip(output.u, self.u, strict=True)),
+                *(here.eq(there) for here, there in zip(output.u, taken[i], strict=True)),
                 output.codes.valid.eq(convert.valid & (convert.output == i)),
                 output.codes.payload.address.eq(convert.address),
                 output.codes.payload.data.eq(convert.data),
             ]
         last = outputs[-1]
-        m.d.comb += last.reduced.eq(self.reduce)
+        m.d.comb += [last.summed.eq(self.sum), last.reduced.eq(self.sum | self.largest)]
         wiring.connect(m, wiring.flipped(self.sums), last.sums)
 
         # The first output that asks is served.
@@ -102,9 +113,9 @@ class Outputs(wiring.Component):
             convert.s0_output.eq(chosen),
             convert.s0_place.eq(Array(
                 output.asked.payload.as_value() for output in outputs)[chosen]),
-            source.eq(Array(mode.source for mode in self.modes)[chosen]),
-            *(value.eq(Mux(source, u, t)) for value, t, u in
-              zip(convert.s0_values, self.t, self.u, strict=True)),
+            source.eq(Array(sources)[chosen]),
+            *(value.eq(Mux(source, Mux(chosen == _COUNT - 1, late, u), t)) for value, t, u, late in
+              zip(convert.s0_values, self.t, self.u, number, strict=True)),
             convert.ready.eq(Array(output.codes.ready for output in outputs)[convert.output]),
             self.busy.eq(convert.busy | Cat(output.busy for output in outputs).any()),
             self.trap.eq(Cat(output.trap for output in outputs).any()),

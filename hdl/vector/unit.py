@@ -1,4 +1,4 @@
-"""The vector unit: elementwise work and sums on streams of the scratchpad."""
+"""The vector unit: elementwise work, sums and the largest on streams of the scratchpad."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -23,7 +23,7 @@ class VectorUnit(wiring.Component):
     Members
     -------
     command : UnitCommand, from control
-    x, y, z : scratchpad read ports of the inputs
+    x, y, z : scratchpad read ports of the inputs; coefficients are read by that of z
     o0, o1, o2 : scratchpad write ports of the outputs
     busy : a cycle of an operation
     wait_read : of these, an input was not there
@@ -32,7 +32,8 @@ class VectorUnit(wiring.Component):
     Timing
     ------
     A group takes a cycle for each output in FP8, at least one in all, and at least four where an
-    input or an output is binary32.
+    input or an output is binary32. With MAX only the last group of a window counts for the
+    outputs. Coefficients by channel add 2 cycles and 4 for each at each round of loop n5.
     """
 
     def __init__(self, *, config: Config):
@@ -70,6 +71,7 @@ class VectorUnit(wiring.Component):
             datapath.clear.eq(control.clear),
             datapath.registers.eq(operation.registers),
             datapath.mode.eq(decode.mode),
+            datapath.sum.eq(decode.sum),
             datapath.used.eq(decode.used),
             self.busy.eq(control.busy),
             self.wait_read.eq(datapath.wait_read),

@@ -1,11 +1,13 @@
-"""The vector unit in a scratchpad, and its lane sums alone, against the model."""
+"""The vector unit in a scratchpad, and some of its parts alone, against the model."""
 
 import pytest
 
 from hdl.vector.accumulate import LaneSum
 from hdl.vector.fork import Fork
+from hdl.vector.function import Function
 from isa.config import Config
 from verif import bench
+from verif.arith.many import Many
 from verif.vector.fixtures import StalledVector
 
 MODULE = "verif.vector.bench_vector"
@@ -22,6 +24,12 @@ def test_vector(name, config, operations, groups):
 
 def test_lane_sum():
     bench.run(LaneSum(), "verif.vector.bench_lane_sum", parameters={"count": 20_000})
+
+
+def test_function():
+    copies = 16
+    bench.run(Many(Function, copies), "verif.vector.bench_function", name="vector_function",
+              parameters={"copies": copies})
 
 
 @pytest.mark.parametrize("takers", [0, -1])
