@@ -2,13 +2,22 @@
 
 from isa.config import Config
 from isa.formats import FormatCode
-from isa.registers import VECTOR_INPUTS, VECTOR_LOOPS, VECTOR_OUTPUTS, Activation, Operand
+from isa.registers import (
+    REDUCED,
+    VECTOR_INPUTS,
+    VECTOR_LOOPS,
+    VECTOR_OUTPUTS,
+    Activation,
+    Operand,
+    Reduce,
+)
 from verif.vector.driver import registers
 
 FORMATS = (FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32)
 SPECIAL = (0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00800000, 0x3F800000, 0xBF800000,
            0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFF812345, 0x43E00000,
            0x47600000, 0x3B000000)
+SMALL = (0x00, 0x80, 0x38, 0x3C, 0x40, 0x42, 0x44, 0x48)  # FP8 codes, most of them integers
 
 
 def binary32(draw) -> int:
@@ -16,16 +25,26 @@ def binary32(draw) -> int:
     kind = draw.random()
     if kind < 0.8:
         return draw.getrandbits(1) << 31 | draw.randrange(115, 140) << 23 | draw.getrandbits(23)
-    if kind < 0.9:
+    if kind < 0.85:
         return draw.getrandbits(32)
+    if kind < 0.93:
+        return small(draw.randrange(5))
     return draw.choice(SPECIAL)
 
 
+def small(number: int) -> int:
+    """The bits of an integer in binary32."""
+    top = number.bit_length() - 1
+    return 127 + top << 23 | (number << 23 - top) & 0x7FFFFF if number else 0
+
+
 def word(draw) -> int:
-    """Two binary32 numbers, 8 FP8 codes without NaN, or anything."""
+    """Two binary32 numbers, 8 FP8 codes without NaN, few different ones, or anything."""
     kind = draw.random()
-    if kind < 0.6:
+    if kind < 0.55:
         return binary32(draw) | binary32(draw) << 32
+    if kind < 0.65:
+        return int.from_bytes(bytes(draw.choices(SMALL, k=8)), "little")
     if kind < 0.9:
         return int.from_bytes(bytes(draw.choice((0, 128, draw.randrange(0x70),
                                                  draw.randrange(0x80, 0xF0)))
@@ -36,8 +55,8 @@ def word(draw) -> int:
 class Shapes:
     """Draws operations whose tensors fit a scratchpad of `config`.
 
-    Outputs stand alone, or in place of an input. Inputs that repeat words or cross each other lie
-    in the last quarter of the scratchpad, where nothing is written.
+    Outputs stand alone, or in place of an input. Inputs that repeat words or cross each other, and
+    coefficients, lie in the last quarter of the scratchpad, where nothing is written.
     """
 
     def __init__(self, config: Config, draw):
@@ -57,11 +76,12 @@ class Shapes:
         draw = self.draw
         counts = self._counts(groups)
         op = self._op()
-        reduce = op["reduce"]
         inputs = {name: draw.choice(FORMATS) for name in VECTOR_INPUTS}
         modes = {name: self._mode() for name in VECTOR_OUTPUTS}
-        values = {"counts": counts, "op": op, "inputs": inputs,
-                  "key": {"key": draw.getrandbits(32)}}
+        values = {"counts": {loop: counts[loop] for loop in VECTOR_LOOPS[:4]},
+                  "outer": {loop: counts[loop] for loop in VECTOR_LOOPS[4:]},
+                  "op": op, "inputs": inputs, "key": {"key": draw.getrandbits(32)},
+                  **self._coefficients(op["channel"], counts["n5"])}
         places, dense = {}, {}
         for name in VECTOR_INPUTS:
             dense[name] = draw.random() < 0.7
@@ -73,9 +93,9 @@ class Shapes:
                 places[name] = (self._dense if dense[name] else self._sparse)(counts, size)
         free = [name for name in VECTOR_INPUTS if dense[name]]
         for name in VECTOR_OUTPUTS:
-            sums = reduce and name == VECTOR_OUTPUTS[-1]
-            used = {loop: 1 if sums and loop in ("n0", "n1") else counts[loop]
-                    for loop in VECTOR_LOOPS}
+            sums = op["reduce"] == Reduce.SUM and name == VECTOR_OUTPUTS[-1]
+            once = sums or op["reduce"] == Reduce.MAX
+            used = {loop: 1 if once and loop in REDUCED else counts[loop] for loop in VECTOR_LOOPS}
             size = 4 if sums or modes[name]["format"] == FormatCode.BINARY32 else 1
             same = [i for i in free if not sums and inputs[i] == modes[name]["format"]]
             if same and draw.random() < 0.5:
@@ -85,12 +105,10 @@ class Shapes:
                 places[name] = self._dense(used, size)
         for name, (base, strides) in places.items():
             values[f"{name}__base"] = {"address": base + (draw.randrange(4096) << 20)}
-            values[f"{name}__n01"] = {loop: strides[loop] for loop in VECTOR_LOOPS[:2]}
-            values[f"{name}__n23"] = {loop: strides[loop] for loop in VECTOR_LOOPS[2:]}
+            for pair in ("n01", "n23", "n45"):
+                values[f"{name}__{pair}"] = {f"n{i}": strides[f"n{i}"] for i in pair[1:]}
         for name, mode in modes.items():
             values[f"{name}__mode"] = mode
-        for k in ("k0", "k1", "k2"):
-            values[k] = {"value": binary32(draw)}
         return registers(**values)
 
     def _counts(self, groups):
@@ -109,9 +127,11 @@ class Shapes:
             **{name: draw.choice(first) for name in "abc"},
             **{name: draw.choice((*Operand, Operand.T)) for name in "def"},
             "negate_c": draw.getrandbits(1), "negate_f": draw.getrandbits(1),
-            "activation": draw.choice(list(Activation)), "reduce": draw.random() < 0.4,
-            "source": draw.getrandbits(1),
+            "activation": draw.choice((Activation.NONE, *Activation)),
+            "reduce": draw.choice((Reduce.NONE, *Reduce)), "source": draw.getrandbits(1),
             "quantum": draw.choice((draw.randrange(-64, 64), draw.randrange(-24, 0))),
+            "gate": draw.choice((0, 0, draw.randrange(1, 6), draw.randrange(1, 32))),
+            "channel": draw.choice((0, draw.randrange(1, 8))),
         }
 
     def _mode(self):
@@ -146,16 +166,37 @@ class Shapes:
         return self.draw.randint(least, most), strides
 
 
+    def _coefficients(self, channel, rounds):
+        """Registers of K0, K1 and K2; only words that are read need to be in the scratchpad."""
+        draw = self.draw
+        values = {k: {"value": binary32(draw)} for k in ("k0", "k1", "k2")}
+        read = [i for i in range(3) if channel >> i & 1]
+        if read:
+            spare = self.words - self.written - 12
+            most = min(16, spare // rounds)
+            stride = draw.randint(-most, most)
+            reach = stride * (rounds - 1)
+            base = draw.randint(self.written - 4 * read[0] - min(0, reach),
+                                self.words - 4 * read[-1] - 4 - max(0, reach))
+            values |= {"k.base": {"address": base}, "k.n5": {"stride": stride}}
+        else:
+            values |= {"k.base": {"address": draw.getrandbits(20)},
+                       "k.n5": {"stride": draw.randrange(-64, 64)}}
+        return values
+
+
 def spoiled(values: dict, words: int, draw) -> dict:
     """A copy of `values` with one thing that is, or may be, not allowed."""
     values = {name: dict(fields) for name, fields in values.items()}
     stream = draw.choice(VECTOR_INPUTS + VECTOR_OUTPUTS)
     output = draw.choice(VECTOR_OUTPUTS)
     draw.choice((
-        lambda: values["vector.counts"].update({draw.choice(VECTOR_LOOPS): 0}),
+        lambda: values["vector.counts"].update({draw.choice(VECTOR_LOOPS[:4]): 0}),
+        lambda: values["vector.outer"].update({draw.choice(VECTOR_LOOPS[4:]): 0}),
         lambda: values["vector.op"].update({draw.choice("abc"): draw.randrange(8, 16)}),
         lambda: values["vector.op"].update({draw.choice("def"): draw.randrange(9, 16)}),
-        lambda: values["vector.op"].update(activation=3),
+        lambda: values["vector.op"].update(activation=7),
+        lambda: values["vector.op"].update(reduce=3),
         lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),
         lambda: values["vector.inputs"].update({draw.choice(VECTOR_INPUTS): 3}),
         lambda: values[f"vector.{output}.mode"].update(format=3),
@@ -163,5 +204,8 @@ def spoiled(values: dict, words: int, draw) -> dict:
         lambda: values[f"vector.{stream}.base"].update(address=words),
         lambda: values[f"vector.{stream}.n01"].update(n0=draw.choice((-5000, 5000))),
         lambda: values[f"vector.{stream}.n23"].update(n3=draw.choice((-2**19, 2**19 - 1))),
+        lambda: values[f"vector.{stream}.n45"].update(n5=draw.choice((-5000, 2**19 - 1))),
+        lambda: values["vector.k.base"].update(address=words - draw.randrange(12)),
+        lambda: values["vector.k.n5"].update(stride=draw.choice((-5000, 2**19 - 1))),
     ))()
     return values

@@ -10,15 +10,15 @@ from verif import bench
 from verif.arith.many import Many
 from verif.vector.fixtures import StalledVector
 
-MODULE = "verif.vector.bench_vector"
-
 
 @pytest.mark.parametrize("name, config, operations, groups", [
     ("main", {"scratchpad_kib": 16}, 200, 60),
     ("least", {"scratchpad_kib": 1}, 60, 3),
 ])
-def test_vector(name, config, operations, groups):
-    bench.run(StalledVector(config=Config(**config)), MODULE, name=f"vector_{name}",
+@pytest.mark.parametrize("module", ["bench_vector", "bench_uses"])
+def test_vector(name, config, operations, groups, module):
+    bench.run(StalledVector(config=Config(**config)), f"verif.vector.{module}",
+              name=f"vector_{name}",
               parameters={"config": config, "operations": operations, "groups": groups})
 
 
