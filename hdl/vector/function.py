@@ -79,14 +79,14 @@ class Function(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        steps = Signal()
+        power = self.activation == Activation.EXP2
+        floor = self.activation == Activation.FLOOR
         s1_u = Signal(FLOAT_BITS, reset_less=True)
-        m.d.comb += steps.eq((self.activation == Activation.EXP2)
-                             | (self.activation == Activation.FLOOR))
         # The number of steps takes the place of low bits that are not looked at any more.
         with m.If(self.en):
             m.d.sync += s1_u.eq(Cat(
-                Mux(steps, self._whole(m), self.u[:WHOLE_BITS]), self.u[WHOLE_BITS:]))
+                Mux(power | floor, self._steps(m, power), self.u[:WHOLE_BITS]),
+                self.u[WHOLE_BITS:]))
 
         parts = data.View(LAYOUT, s1_u)
         zero, infinite, nan, sign = Signal(), Signal(), Signal(), Signal()
@@ -101,14 +101,13 @@ class Function(wiring.Component):
         out = {"zero": zero, "infinite": infinite, "nan": nan, "sign": sign,
                "exponent": exponent, "fraction": fraction}
         functions = {
-            Activation.RECIPROCAL: self._reciprocal(m, parts),
-            Activation.RSQRT: self._root(m, parts),
-            Activation.EXP2: self._power(m, parts),
-            Activation.FLOOR: self._floor(m, parts),
+            (Activation.RECIPROCAL, Activation.RSQRT): self._seed(m, parts),
+            (Activation.EXP2,): self._power(m, parts),
+            (Activation.FLOOR,): self._floor(m, parts),
         }
         with m.Switch(self.activation):
-            for activation, values in functions.items():
-                with m.Case(activation):
+            for activations, values in functions.items():
+                with m.Case(*activations):
                     m.d.comb += [out[name].eq(value) for name, value in values.items()]
         normal = Signal()
         m.d.comb += [
@@ -120,56 +119,59 @@ class Function(wiring.Component):
         ]
         return m
 
-    def _whole(self, m):
-        """|floor(64 * u)|, limited."""
+    def _steps(self, m, power):
+        """floor(64 * u), limited: in two's complement where `power`, else its magnitude."""
         parts = data.View(LAYOUT, self.u)
         significand = Cat(parts.fraction, parts.exponent != 0)
         distance = Signal(EXPONENT_BITS)
         over = Signal()
         amount = Signal(_SHIFT_BITS)
-        whole = Signal(WHOLE_BITS)
+        inverted = Signal()
+        up = Signal()
+        steps = Signal(WHOLE_BITS)
         m.d.comb += [
             distance.eq(_TOP_EXPONENT - parts.exponent),
             over.eq(parts.exponent > _TOP_EXPONENT),
             amount.eq(distance[:_SHIFT_BITS]
                       | (distance[_SHIFT_BITS:] != 0).replicate(_SHIFT_BITS)),
+            inverted.eq(parts.sign & power),
         ]
         shifted = shift_right_sticky(
             m, "s0", Cat(significand[:_BELOW_BITS].any(), significand[_BELOW_BITS:]), amount)
+        # The magnitude of a negative number goes up where something was cut off, and
+        # -(whole + 1) is ~whole. The lowest number and its magnitude are the same bits.
         most = 1 << (WHOLE_BITS - 1)
-        m.d.comb += whole.eq(Mux(over, Mux(parts.sign, most, most - 1),
-                                 shifted[1:] + (parts.sign & shifted[0])))
-        return whole
+        m.d.comb += [
+            up.eq(parts.sign & (shifted[0] ^ power)),
+            steps.eq(Mux(over, Mux(parts.sign, most, most - 1),
+                         (Cat(shifted[1:], 0) ^ inverted.replicate(WHOLE_BITS)) + up)),
+        ]
+        return steps
 
-    def _reciprocal(self, m, parts):
-        fraction = _looked_up(m, "reciprocal", parts.fraction[-SEED_INDEX_BITS:],
-                              reciprocal_table(), SEED_BITS)
-        return {
-            "zero": parts.exponent >= 2 * BIAS - 1,
-            "infinite": parts.exponent == 0,
-            "exponent": 2 * BIAS - 1 - parts.exponent,
-            "fraction": fraction << FRACTION_BITS - SEED_BITS,
-        }
-
-    def _root(self, m, parts):
+    def _seed(self, m, parts):
+        root = self.activation == Activation.RSQRT
         odd = ~parts.exponent[0]
-        fraction = _looked_up(m, "root", Cat(parts.fraction[1 - SEED_INDEX_BITS:], odd),
-                              root_table(), SEED_BITS)
         some = parts.exponent != 0
         top = parts.exponent == EXPONENT_TOP
+        reciprocal_fraction = _looked_up(
+            m, "reciprocal", parts.fraction[-SEED_INDEX_BITS:], reciprocal_table(), SEED_BITS)
+        root_fraction = _looked_up(
+            m, "root", Cat(parts.fraction[1 - SEED_INDEX_BITS:], odd), root_table(), SEED_BITS)
+        # -1 - e of the reciprocal, of the root -1 - floor(e / 2), both biased; ~e is -1 - e
+        exponent = (Mux(root, 3 * BIAS // 2, 2 * BIAS - 1)
+                    + ~Mux(root, parts.exponent[1:], parts.exponent) + (~root | odd))
         return {
-            "zero": top,
+            "zero": Mux(root, top, parts.exponent >= 2 * BIAS - 1),
             "infinite": ~some,
-            "nan": top & parts.fraction[-1] | some & parts.sign,
-            "sign": 0,
-            "exponent": 3 * BIAS // 2 - 1 - parts.exponent[1:] + odd,
-            "fraction": fraction << FRACTION_BITS - SEED_BITS,
+            "nan": top & parts.fraction[-1] | root & some & parts.sign,
+            "sign": parts.sign & ~root,
+            "exponent": exponent,
+            "fraction": Mux(root, root_fraction, reciprocal_fraction)
+                        << FRACTION_BITS - SEED_BITS,
         }
 
     def _power(self, m, parts):
-        whole = parts.fraction[:WHOLE_BITS]
-        steps = Signal(WHOLE_BITS)
-        m.d.comb += steps.eq((whole ^ parts.sign.replicate(WHOLE_BITS)) + parts.sign)
+        steps = parts.fraction[:WHOLE_BITS]
         fraction = _looked_up(m, "power", steps[:STEP_BITS], power_table(), POWER_BITS)
         return {
             # -128 and -127 have no normal power

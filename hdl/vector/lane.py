@@ -121,16 +121,19 @@ class Lane(wiring.Component):
         s0_zero = Signal(reset_less=True)
         with m.If(self.en):
             m.d.sync += s0_zero.eq((mode.activation == Activation.MASK) & zero)
-        values = {Operand.ZERO: 0, Operand.ONE: _ONE, Operand.X: self.x, Operand.Y: gated_y,
-                  Operand.Z: self.z, Operand.K0: self.k0, Operand.K1: self.k1, Operand.K2: self.k2}
-        values = [Const(values[code], FLOAT_BITS) if isinstance(values[code], int)
-                  else values[code] for code in range(Operand.T)]
         s0 = {}
         for name in "abcdef":
             s0[name] = Signal(FLOAT_BITS, name=f"s0_{name}", reset_less=True)
             with m.If(self.en):
-                m.d.sync += s0[name].eq(_chosen(values, mode[name]))
+                m.d.sync += s0[name].eq(self._chosen(gated_y, mode[name]))
         return s0, s0_zero
+
+    def _chosen(self, y, code):
+        """The operand of a code; for T no matter what. A tree, which is small."""
+        one, is_x_or_y = Mux(code[:3] == Operand.ONE, _ONE, 0), code[1].replicate(FLOAT_BITS)
+        return Mux(code[2],
+                   Mux(code[1], Mux(code[0], self.k2, self.k1), Mux(code[0], self.k0, self.z)),
+                   Mux(code[0], y, self.x) & is_x_or_y | one)
 
     def _results(self, m, t_end, u_end):
         mode = self.mode
@@ -148,14 +151,6 @@ class Lane(wiring.Component):
                 self.u.eq(Mux(mode.largest, largest.best_x, u_end)),
                 self.best_number.eq(largest.best_number),
             ]
-
-
-def _chosen(values, code):
-    """values[code], as a tree; T takes the first, of no matter what."""
-    if len(values) == 1:
-        return values[0]
-    pairs = zip(values[::2], values[1::2], strict=True)
-    return _chosen([Mux(code[0], odd, even) for even, odd in pairs], code[1:])
 
 
 def _negated(value, negate):
