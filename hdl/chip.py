@@ -58,7 +58,7 @@ class Chip(wiring.Component):
             gated(m, name, lingering(m, _active(unit.command)), {name: unit})
         m.submodules.external = external = ExternalPort(readers=2, words=config.axi_words)
         # The first of a list wins a bank: what the trees wait for comes first.
-        readers = [tensor.stream, *tensor.stationary, tensor.aux,
+        readers = [*tensor.stream, *tensor.stationary, tensor.aux,
                    *(getattr(vector, name) for name in VECTOR_INPUTS), *move.read_ports]
         writers = [tensor.output, *(getattr(vector, name) for name in VECTOR_OUTPUTS),
                    *move.write_ports]

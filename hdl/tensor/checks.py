@@ -5,12 +5,23 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import CAUSE_BITS, registers_layout
+from hdl.tensor.groups import CORES_BITS, sizes
 from isa.config import MODES, TREES, Config
 from isa.formats import E5M2, FormatCode
 from isa.memmap import Trap
-from isa.registers import BLOCKS, COUNT_BITS, POSITIONS, REDUCTION, ROWS, AuxMode, Unit
+from isa.registers import (
+    BLOCKS,
+    COUNT_BITS,
+    POSITIONS,
+    REDUCTION,
+    ROWS,
+    AuxMode,
+    StatsMode,
+    Unit,
+)
 
-DEPTH_BITS = COUNT_BITS * len(REDUCTION) + 1  # no reduction with what is in it is longer
+# no reduction of all groups with what is in it is longer
+DEPTH_BITS = COUNT_BITS * len(REDUCTION) + CORES_BITS + 1
 
 
 class Checks(wiring.Component):
@@ -30,8 +41,9 @@ class Checks(wiring.Component):
 
     Timing
     ------
-    At least 9 cycles. The products of the counts are made one bit a cycle: as many cycles as the
-    counts of positions and reduction have significant bits, and one more for each count.
+    At least 9 cycles, of a chip of several cores 10. The products of the counts are made one bit a
+    cycle: as many cycles as the counts of positions and reduction have significant bits, and one
+    more for each count; the number of groups is one of them.
     """
 
     def __init__(self, *, config: Config):
@@ -52,6 +64,8 @@ class Checks(wiring.Component):
         width = max(limit, config.block + 1).bit_length()
         factors = [*(registers.positions[p] for p in POSITIONS),
                    *(registers.reduction[r] for r in REDUCTION)]
+        if config.cores > 1:
+            factors.append(Mux(registers.groups.merge, registers.groups.groups, 1))
         turned = registers.mode.turn_stream | registers.mode.turn_output
 
         at = Signal(range(len(factors) + 1))
@@ -107,22 +121,31 @@ class Checks(wiring.Component):
     def _shape(self, registers):
         """Whether any rule but those about products is broken."""
         mode, positions = registers.mode, registers.positions
-        counts = [*(positions[loop] for loop in (*POSITIONS, *ROWS)), positions.cores,
+        cores, groups = positions.cores, registers.groups.groups
+        counts = [*(positions[loop] for loop in (*POSITIONS, *ROWS)), cores, groups,
                   *(registers.reduction[r] for r in REDUCTION),
                   *(registers.blocks[b] for b in BLOCKS)]
-        raw = mode.output == FormatCode.RAW
+        raw, wide = (mode.output == code for code in (FormatCode.RAW, FormatCode.E5M2))
         fp8 = ~mode.output[1]
+        stats, norm = mode.stats != StatsMode.NONE, mode.stats == StatsMode.NORM
         rules = [count == 0 for count in counts]
         rules += [
-            positions.cores > self.config.cores,
+            cores > self.config.cores,
+            (groups > 1) & ~Cat((cores == size) & (groups <= self.config.cores // size)
+                                for size in sizes(self.config)).any(),
             ~Cat((positions.q0 == q) & (positions.q1 == TREES // q)
                  for q in range(1, TREES + 1) if TREES % q == 0).any(),
-            mode.turn_output & (~fp8 | mode.bias),
-            (mode.aux == AuxMode.MASK) & ~fp8,
+            mode.turn_output & (~fp8 | mode.bias | stats),
+            ~fp8 & (mode.mask | stats | (mode.aux == AuxMode.ELEMENT)),
+            (mode.aux == AuxMode.RAW) & (mode.mask | stats),
             mode.aux > max(AuxMode),
+            mode.stats > max(StatsMode),
             raw & (mode.bias | mode.relu | mode.stochastic),
         ]
-        wide = sum(f is E5M2 for f in MODES[self.config.mode])
-        if wide < 2:
-            rules.append(mode.stationary + mode.stream > wide)
+        most = sum(f is E5M2 for f in MODES[self.config.mode])
+        if most < 2:
+            rules += [mode.stationary + mode.stream > most,
+                      (mode.stats == StatsMode.SQUARE) & wide]
+        if most < 1:
+            rules.append(norm & wide)
         return Cat(rules).any()

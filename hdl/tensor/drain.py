@@ -6,22 +6,22 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.clock import gated
 from hdl.interfaces import ReadPort, WritePort, registers_layout
-from hdl.streams.reader import WordReader
-from hdl.tensor.bias import WORDS as BIAS_WORDS
 from hdl.tensor.bias import Bias
-from hdl.tensor.collector import Collector
-from hdl.tensor.expand import Expand
 from hdl.tensor.indexes import Indexes
+from hdl.tensor.intake import Intake
 from hdl.tensor.lane import Lane
-from hdl.tensor.nest import tensor_walker
+from hdl.tensor.nest import drain_loops, section_loops, tensor_walker
 from hdl.tensor.output import CODE_LAYOUT, Output
 from hdl.tensor.raw import Raw
+from hdl.tensor.sections import Sections
 from hdl.tensor.sequencer import position_bits
+from hdl.tensor.sources import Sources
+from hdl.tensor.statistics import Statistics
 from hdl.tensor.steps import Steps
 from hdl.tensor.turn import Turn
 from isa.config import TREES, Config
 from isa.formats import FormatCode
-from isa.registers import TENSOR_STREAMS, AuxMode, Unit
+from isa.registers import AuxMode, StatsMode, Unit
 
 
 class Drain(wiring.Component):
@@ -36,19 +36,21 @@ class Drain(wiring.Component):
     start : pulse
     clear : everything is forgotten, nothing is asked for; also with `start`
     registers
-    positions_last, complete, read_bank, read_position, drained : of `Collector`
+    positions_last, complete, read_bank, read_position, drained : of `Intake`
     sum : [core][tree], in the cycle after its position
     poison : [core], a bit a tree
-    aux : ReadPort of aux and bias
+    aux : ReadPort of all that the drain reads
     output : WritePort
     trap : an address is out of range
-    done, saturations, nan : of `Output`
+    done : pulse; everything is written with the end of this cycle
+    saturations, nan : of `Output`
 
     Timing
     ------
     FP8: a position a cycle, written 1 + `Lane.STAGES` cycles after it is read. Binary32: one in 4
-    cycles; raw stores and additions: one in `config.raw_words` cycles. With bias a block and core
-    takes 4 cycles more.
+    cycles; raw stores and additions: one in `config.raw_words` cycles. Groups that are merged take
+    a cycle each, so a position takes no less; they and elements come one cycle later. Aux, mask
+    and norm words take a cycle each. With bias a block and core takes 4 cycles more.
     """
 
     def __init__(self, *, config: Config):
@@ -58,10 +60,10 @@ class Drain(wiring.Component):
             "clear": In(1),
             "registers": In(registers_layout(Unit.TENSOR)),
             "positions_last": In(position_bits(config)),
-            "complete": In(1),
+            "complete": In(config.cores),
             "read_bank": Out(1),
             "read_position": Out(position_bits(config)),
-            "drained": Out(1),
+            "drained": Out(config.cores),
             "sum": In(signed(config.accumulator_bits)).array(config.cores, TREES),
             "poison": In(TREES).array(config.cores),
             "aux": Out(ReadPort(config)),
@@ -75,65 +77,43 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, mode = self.config, self.registers.mode
-        m.submodules.collector = collector = Collector(config=config)
+        loops = len(drain_loops(config))
+        m.submodules.intake = intake = Intake(config=config)
+        m.submodules.sources = sources = Sources(config=config)
         m.submodules.raw = raw = Raw(config=config)
         m.submodules.steps = steps = Steps()
         m.submodules.turn = turn = Turn(element_bits=CODE_LAYOUT.size, last_bits=1)
-        m.submodules.output_port = output = Output(config=config,
-                                                   loops=len(TENSOR_STREAMS["output"]))
-        for part in (collector, raw, steps, turn, output):
+        m.submodules.output_port = output = Output(config=config, loops=loops)
+        for part in (intake, sources, raw, steps, turn, output):
             m.d.comb += part.clear.eq(self.clear)
-
-        add, store, serial = Signal(), Signal(), Signal()
+        connect(m, sources.port, flipped(self.aux))
+        serial = Signal()  # tree by tree, through `raw`
         m.d.comb += [
-            add.eq(mode.aux == AuxMode.ADD),
-            store.eq(mode.output == FormatCode.RAW),
-            serial.eq(add | store),
+            sources.start.eq(self.start),
+            sources.registers.eq(self.registers),
+            serial.eq((mode.aux == AuxMode.RAW) | (mode.output == FormatCode.RAW)),
             steps.serial.eq(serial),
             steps.wide.eq(mode.output == FormatCode.BINARY32),
-            raw.add.eq(add),
-            raw.store.eq(store),
+            self.trap.eq(sources.trap | output.trap),
         ]
-        self._collect(m, collector, raw, steps, serial)
-        lanes = self._lanes(m, raw, steps, serial)
-        bias_trap, bias_port = self._bias(m, steps, lanes)
-        aux_trap, aux_port = self._aux(m, raw, output, add)
-        self._share(m, bias_port, aux_port)
+        lanes = self._lanes(m, intake, raw, steps, serial)
+        statistics, sections = self._statistics(m, sources, output)
+        self._collect(m, intake, raw, steps, serial)
+        self._add(m, intake, raw, sources, statistics, sections)
+        self._bias(m, steps, lanes, sources)
         self._indexes(m, steps, lanes)
-        self._write(m, raw, steps, lanes, turn, output)
-        m.d.comb += self.trap.eq(bias_trap | aux_trap | output.trap)
+        self._write(m, raw, steps, lanes, turn, output, sections)
         return m
 
-    def _collect(self, m, collector, raw, steps, serial):
-        m.d.comb += [
-            collector.cores.eq(self.registers.positions.cores),
-            collector.positions_last.eq(self.positions_last),
-            collector.complete.eq(self.complete),
-            self.read_bank.eq(collector.read_bank),
-            self.read_position.eq(collector.read_position),
-            self.drained.eq(collector.drained),
-            collector.take.eq(Mux(serial, raw.ready, steps.ready)),
-            raw.valid.eq(collector.valid & serial),
-            raw.last.eq(collector.last),
-            steps.valid.eq(collector.valid),
-            steps.last.eq(collector.last),
-            raw.poison.eq(Array(self.poison)[collector.core]),
-            *(raw.sum[tree].eq(Array(core[tree] for core in self.sum)[collector.core])
-              for tree in range(TREES)),
-            steps.total_valid.eq(raw.total_valid),
-            steps.total_last.eq(raw.total_last),
-            raw.total_ready.eq(steps.total_ready),
-        ]
-
-    def _lanes(self, m, raw, steps, serial):
+    def _lanes(self, m, intake, raw, steps, serial):
         mode = self.registers.mode
         lanes = [Lane(config=self.config) for _ in range(TREES)]
         gated(m, "lanes", steps.en.any(), {f"lane_{i}": lane for i, lane in enumerate(lanes)})
         for tree, lane in enumerate(lanes):
             m.d.comb += [
                 lane.en.eq(steps.en[tree]),
-                lane.sum.eq(Mux(serial, raw.total, raw.sum[tree])),
-                lane.poison.eq(Mux(serial, raw.total_poison, raw.poison[tree])),
+                lane.sum.eq(Mux(serial, raw.total, intake.sum[tree])),
+                lane.poison.eq(Mux(serial, raw.total_poison, intake.poison[tree])),
                 lane.scale.eq(mode.scale),
                 lane.relu.eq(mode.relu),
                 lane.format.eq(mode.output[0]),
@@ -142,69 +122,95 @@ class Drain(wiring.Component):
             ]
         return lanes
 
-    def _bias(self, m, steps, lanes):
-        """Gives the trap and the port of the reader."""
-        mode = self.registers.mode
-        loops = ("word", *TENSOR_STREAMS["bias"])
-        walker = tensor_walker(m, "bias_walker", self.registers, "bias", loops,
-                               start=self.start & mode.bias, stop=self.clear,
-                               counts={"word": BIAS_WORDS}, strides={"word": 1})
-        m.submodules.bias_reader = reader = WordReader(config=self.config, loops=len(loops))
-        m.submodules.bias = bias = Bias()
-        connect(m, walker.items, reader.items)
+    def _statistics(self, m, sources, output):
+        """Adds what sums the outputs; it stands still in operations without."""
+        mode, loops = self.registers.mode, section_loops(self.config)
+        used = mode.stats != StatsMode.NONE
+        statistics = Statistics(config=self.config)
+        sections = Sections(config=self.config, loops=len(loops))
+        gated(m, "statistics", used, {"statistics": statistics, "sections": sections})
+        strides = {"group": 0}  # all groups share the address
+        walker = tensor_walker(m, "statistics_walker", self.registers, "stats", loops,
+                               start=self.start & used, stop=self.clear, strides=strides)
+        connect(m, walker.items, sections.items)
+        connect(m, sections.asked, sources.asked)
+        connect(m, sections.writes, output.flushed)
         m.d.comb += [
-            reader.clear.eq(self.clear),
+            sections.clear.eq(self.clear),
+            sections.section_done.eq(output.section_done),
+            sections.busy.eq(statistics.busy),
+            sections.done_in.eq(output.done),
+            output.open.eq(sections.open | ~used),
+            statistics.valid.eq(output.code_valid),
+            statistics.word.eq(output.word),
+            statistics.norm.eq(sources.companions.payload.norm),
+            statistics.by_norm.eq(mode.stats == StatsMode.NORM),
+            statistics.format.eq(mode.output[0]),
+            statistics.core.eq(sections.core),
+            statistics.begin.eq(sections.begin),
+            statistics.moment.eq(sections.moment),
+            self.done.eq(Mux(used, sections.done, output.done)),
+        ]
+        connect(m, sources.companions, output.companions)
+        m.d.comb += [output.mask.eq(mode.mask), output.norm.eq(mode.stats == StatsMode.NORM)]
+        return statistics, sections
+
+    def _collect(self, m, intake, raw, steps, serial):
+        m.d.comb += [
+            intake.registers.eq(self.registers),
+            intake.positions_last.eq(self.positions_last),
+            intake.complete.eq(self.complete),
+            self.read_bank.eq(intake.read_bank),
+            self.read_position.eq(intake.read_position),
+            self.drained.eq(intake.drained),
+            *(to.eq(of) for to, of in zip(intake.core_poison, self.poison, strict=True)),
+            *(intake.core_sum[core][tree].eq(self.sum[core][tree])
+              for core in range(self.config.cores) for tree in range(TREES)),
+            intake.ready.eq(Mux(serial, raw.ready, steps.ready)),
+            steps.valid.eq(intake.valid),
+            steps.last.eq(intake.last),
+            steps.total_valid.eq(raw.total_valid),
+            steps.total_last.eq(raw.total_last),
+            raw.total_ready.eq(steps.total_ready),
+        ]
+
+    def _add(self, m, intake, raw, sources, statistics, sections):
+        """What is added to sums, and to which: aux to those of a position, or what is stored to
+        the statistics, since aux is not raw then."""
+        mode = self.registers.mode
+        stats, add = mode.stats != StatsMode.NONE, mode.aux == AuxMode.RAW
+        store = mode.output == FormatCode.RAW
+        m.d.comb += [
+            intake.elements.valid.eq(sources.aux.valid),
+            intake.elements.payload.eq(sources.aux.payload),
+            sources.aux.ready.eq(Mux(add, raw.aux.ready, intake.elements.ready)),
+            sources.stored.ready.eq(stats & raw.aux.ready),
+            raw.aux.valid.eq(Mux(stats, sources.stored.valid, sources.aux.valid)),
+            raw.aux.payload.eq(Mux(stats, sources.stored.payload, sources.aux.payload)),
+            raw.add.eq(add | stats),
+            raw.store.eq(store | stats),
+            raw.valid.eq(Mux(stats, sections.sum_valid, intake.valid & (add | store))),
+            raw.last.eq(intake.last),
+            raw.sum.eq(Mux(stats, statistics.sum, Array(intake.sum)[raw.tree])),
+            raw.poison.eq(Mux(stats, statistics.poison,
+                              intake.poison.bit_select(raw.tree, 1))),
+            statistics.tree.eq(raw.tree),
+            sections.sum_ready.eq(raw.ready),
+        ]
+
+    def _bias(self, m, steps, lanes, sources):
+        mode = self.registers.mode
+        m.submodules.bias = bias = Bias()
+        connect(m, sources.bias, bias.words)
+        m.d.comb += [
             bias.clear.eq(self.clear),
-            bias.words.valid.eq(reader.words.valid),
-            bias.words.payload.eq(reader.words.payload.data),
-            reader.words.ready.eq(bias.words.ready),
             steps.bias_ready.eq(bias.valid | ~mode.bias),
             bias.release.eq(steps.bias_release & mode.bias),
             *(lane.bias.eq(value) for lane, value in zip(lanes, bias.bias, strict=True)),
         ]
-        return reader.trap, reader.port
-
-    def _aux(self, m, raw, output, add):
-        """Gives the trap and the port of the reader."""
-        mode = self.registers.mode
-        loops = TENSOR_STREAMS["aux"]
-        walker = tensor_walker(m, "aux_walker", self.registers, "aux", loops, place="output",
-                               start=self.start & mode.aux.any(), stop=self.clear)
-        m.submodules.expand = expand = Expand(config=self.config, loops=len(loops))
-        m.submodules.aux_reader = reader = WordReader(config=self.config, loops=len(loops))
-        connect(m, walker.items, expand.items)
-        connect(m, expand.words, reader.items)
-        m.d.comb += [
-            expand.clear.eq(self.clear),
-            expand.raw.eq(add),
-            reader.clear.eq(self.clear),
-            raw.aux.valid.eq(reader.words.valid),
-            raw.aux.payload.eq(reader.words.payload.data),
-            output.mask.valid.eq(reader.words.valid),
-            output.mask.payload.zeros.eq(reader.words.payload.zeros),
-            output.masked.eq(mode.aux == AuxMode.MASK),
-            reader.words.ready.eq(raw.aux.ready | output.mask.ready),
-        ]
-        return reader.trap, reader.port
-
-    def _share(self, m, bias, aux):
-        """One port for both; bias first, since a whole block waits for it. Answers need no
-        selection: a reader knows that its own is due."""
-        port = self.aux
-        m.d.comb += [
-            port.request.valid.eq(bias.request.valid | aux.request.valid),
-            port.request.payload.eq(Mux(bias.request.valid, bias.request.payload,
-                                        aux.request.payload)),
-            bias.request.ready.eq(port.request.ready),
-            aux.request.ready.eq(port.request.ready & ~bias.request.valid),
-        ]
-        for reader in (bias, aux):
-            m.d.comb += [reader.valid.eq(port.valid), reader.data.eq(port.data),
-                         reader.zeros.eq(port.zeros)]
 
     def _indexes(self, m, steps, lanes):
-        mode = self.registers.mode
-        loops = TENSOR_STREAMS["output"]
+        mode, loops = self.registers.mode, drain_loops(self.config)
         walker = tensor_walker(m, "index_walker", self.registers, "output", loops,
                                start=self.start & mode.stochastic, stop=self.clear, base=0)
         m.submodules.indexes = indexes = Indexes(loops=len(loops))
@@ -217,16 +223,21 @@ class Drain(wiring.Component):
             *(lane.index.eq(index) for lane, index in zip(lanes, indexes.index, strict=True)),
         ]
 
-    def _write(self, m, raw, steps, lanes, turn, output):
+    def _write(self, m, raw, steps, lanes, turn, output, sections):
         mode = self.registers.mode
         walker = tensor_walker(m, "output_walker", self.registers, "output",
-                               TENSOR_STREAMS["output"], start=self.start, stop=self.clear,
+                               drain_loops(self.config), start=self.start, stop=self.clear,
                                place="output")
+        stats = mode.stats != StatsMode.NONE
         connect(m, walker.items, output.items)
-        connect(m, raw.words, output.raw)
         connect(m, turn.turned, output.codes)
         connect(m, output.port, flipped(self.output))
         m.d.comb += [
+            output.raw.valid.eq(raw.words.valid & ~stats),
+            output.raw.payload.eq(raw.words.payload),
+            sections.words.valid.eq(raw.words.valid & stats),
+            sections.words.payload.eq(raw.words.payload),
+            raw.words.ready.eq(Mux(stats, sections.words.ready, output.raw.ready)),
             output.format.eq(mode.output),
             turn.enable.eq(mode.turn_output),
             turn.words.valid.eq(steps.out_valid & ~steps.wide),
@@ -234,7 +245,6 @@ class Drain(wiring.Component):
             output.value_valid.eq(steps.out_valid & steps.wide),
             steps.out_take.eq(Mux(steps.wide, output.value_take,
                                   turn.words.valid & turn.words.ready)),
-            self.done.eq(output.done),
             self.saturations.eq(output.saturations),
             self.nan.eq(output.nan),
         ]

@@ -4,6 +4,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from hdl.interfaces import PC_BITS, RUN_LAYOUT
+from hdl.tensor.groups import CORES_BITS
 from isa.config import TREES
 
 
@@ -14,11 +15,11 @@ class TensorEvents(wiring.Signature):
     -------
     busy : an operation is at work, from its start to its done
     tag, pc : counter group and program counter of that operation
-    stream_word : a word entered the cores
-    cores : cores at work; macs of this cycle are 64 * cores where `stream_word`, else none
+    stream_word : words of streams that entered cores in this cycle, one a group at most
+    cores : cores that took one; macs of this cycle are 64 * cores
     wait_stream, wait_stationary, wait_drain
-        No word entered although some are left, because: the word, the tile, the bank was not
-        there (at most one of them is set)
+        No word of the first group entered although some are left, because: the word, the tile, the
+        bank was not there (at most one of them is set)
     saturations : live FP8 outputs of this cycle that saturated, 0 to 8
     nan : a live output of this cycle is NaN
     """
@@ -28,8 +29,8 @@ class TensorEvents(wiring.Signature):
             "busy": Out(1),
             "tag": Out(RUN_LAYOUT["tag"].shape),
             "pc": Out(PC_BITS),
-            "stream_word": Out(1),
-            "cores": Out(4),
+            "stream_word": Out(CORES_BITS),
+            "cores": Out(CORES_BITS),
             "wait_stream": Out(1),
             "wait_stationary": Out(1),
             "wait_drain": Out(1),

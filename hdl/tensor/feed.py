@@ -1,23 +1,28 @@
-"""The feeding side of the tensor unit: stream, tiles, passes."""
+"""The feeding side of the tensor unit: streams, tiles, passes of all groups."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hdl.clock import gated
 from hdl.interfaces import ReadPort, registers_layout
-from hdl.streams.reader import WordReader
-from hdl.tensor.nest import tensor_walker
-from hdl.tensor.sequencer import Sequencer, position_bits
-from hdl.tensor.tile import Tile
-from hdl.tensor.turn import Turn
+from hdl.tensor.core_tiles import CoreTiles
+from hdl.tensor.group_feed import GroupFeed
+from hdl.tensor.groups import Groups, leaders
+from hdl.tensor.sequencer import position_bits
 from isa.config import LANES, TREES, WORD_BITS, Config
-from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, TENSOR_STREAMS, Unit
+from isa.registers import Unit
 
-PASS, ALL = 0, 1  # flags of a stream word: last of its pass, last of the operation
+
+def fed_layout(config: Config) -> data.StructLayout:
+    """What a core takes in a cycle, see `Core`."""
+    return data.StructLayout({"valid": 1, "position": position_bits(config), "bank": 1,
+                              "first": 1})
 
 
 class Feed(wiring.Component):
-    """Reads the stream and the tiles of all cores, and gives the cores a word a cycle.
+    """Reads the streams of all groups and the tiles of all cores, and gives each core a word a
+    cycle. A group does not wait for another.
 
     Parameters
     ----------
@@ -28,10 +33,14 @@ class Feed(wiring.Component):
     start : pulse
     clear : nothing is read, and what was read is forgotten; also with `start`
     registers
-    stream : ReadPort
-    stationary : array of ReadPort, one a core
-    valid, word, position, bank, first, final, positions_last, drained, wait_* : of `Sequencer`
-    tile : codes [core][tree][lane]
+    stream, stationary : arrays of ReadPort, one a core; a group reads the stream of its first
+    works : bit by core: at work in this operation
+    fed, word, tile : by core, `fed_layout`, 64 bits, codes [tree][lane]
+    taken : bit by core: it leads a group, whose stream gives a word in this cycle
+    complete : likewise, and the sums at this position are complete with the word
+    drained : bit by core: it leads a group, whose older bank is free again
+    positions_last : the last position of a block, as the first group's `Sequencer` has it
+    wait_stream, wait_stationary, wait_drain : of the first group
     trap : an address is out of range
 
     Timing
@@ -41,21 +50,21 @@ class Feed(wiring.Component):
 
     def __init__(self, *, config: Config):
         self.config = config
+        cores = config.cores
         super().__init__({
             "start": In(1),
             "clear": In(1),
             "registers": In(registers_layout(Unit.TENSOR)),
-            "stream": Out(ReadPort(config)),
-            "stationary": Out(ReadPort(config)).array(config.cores),
-            "valid": Out(1),
-            "word": Out(WORD_BITS),
-            "position": Out(position_bits(config)),
-            "bank": Out(1),
-            "first": Out(1),
-            "final": Out(1),
+            "stream": Out(ReadPort(config)).array(cores),
+            "stationary": Out(ReadPort(config)).array(cores),
+            "works": Out(cores),
+            "fed": Out(fed_layout(config)).array(cores),
+            "word": Out(WORD_BITS).array(cores),
+            "tile": Out(8).array(cores, TREES, LANES),
+            "taken": Out(cores),
+            "complete": Out(cores),
+            "drained": In(cores),
             "positions_last": Out(position_bits(config)),
-            "drained": In(1),
-            "tile": Out(8).array(config.cores, TREES, LANES),
             "trap": Out(1),
             "wait_stream": Out(1),
             "wait_stationary": Out(1),
@@ -64,75 +73,66 @@ class Feed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.sequencer = sequencer = Sequencer(config=self.config)
-        m.d.comb += sequencer.clear.eq(self.clear)
-        for name in ("valid", "word", "position", "bank", "first", "final", "positions_last",
-                     "wait_stream", "wait_stationary", "wait_drain"):
-            m.d.comb += getattr(self, name).eq(getattr(sequencer, name))
-        m.d.comb += sequencer.drained.eq(self.drained)
-        traps = [self._stream(m, sequencer)]
-        traps += self._stationary(m, sequencer)
-        m.d.comb += self.trap.eq(Cat(traps).any())
-        return m
-
-    def _stream(self, m, sequencer):
-        loops = TENSOR_STREAMS["stream"]
-        walker = tensor_walker(m, "stream_walker", self.registers, "stream", loops,
-                               start=self.start, stop=self.clear, place="stream")
-        m.submodules.stream_reader = reader = WordReader(config=self.config, loops=len(loops))
-        m.submodules.turn = turn = Turn(element_bits=8, last_bits=2)
-        connect(m, walker.items, reader.items)
-        connect(m, reader.port, flipped(self.stream))
-        flags = reader.words.payload.last
+        config, cores = self.config, range(self.config.cores)
+        m.submodules.groups = groups = Groups(config=config)
         m.d.comb += [
-            reader.clear.eq(self.clear),
-            turn.clear.eq(self.clear),
-            turn.enable.eq(self.registers.mode.turn_stream),
-            turn.words.valid.eq(reader.words.valid),
-            turn.words.payload.elements.eq(reader.words.payload.data),
-            turn.words.payload.last[PASS].eq(flags[loops.index(POSITIONS[-1])]),
-            turn.words.payload.last[ALL].eq(flags[-1]),
-            reader.words.ready.eq(turn.words.ready),
-            sequencer.words.valid.eq(turn.turned.valid),
-            sequencer.words.payload.data.eq(turn.turned.payload.elements),
-            sequencer.words.payload.pass_last.eq(turn.turned.payload.last[PASS]),
-            turn.turned.ready.eq(sequencer.words.ready),
+            groups.cores.eq(self.registers.positions.cores),
+            groups.groups.eq(self.registers.groups.groups),
+            self.works.eq(groups.works),
         ]
-        return reader.trap
-
-    def _stationary(self, m, sequencer):
-        """A walker, reader and tile for each core; gives their traps."""
-        loops = (*ROWS, *REDUCTION, *BLOCKS)
-        traps, waiting = [], []
-        for core, port in enumerate(self.stationary):
-            works = Signal(name=f"works_{core}")
-            m.d.comb += works.eq(core < self.registers.positions.cores)
-            walker = tensor_walker(m, f"stationary_walker_{core}", self.registers, "stationary",
-                                   loops, start=self.start & works, stop=self.clear, core=core,
-                                   place="stationary")
-            reader = WordReader(config=self.config, loops=len(loops))
-            m.submodules[f"stationary_reader_{core}"] = reader
-            m.submodules[f"tile_{core}"] = tile = Tile()
-            connect(m, walker.items, reader.items)
-            connect(m, reader.port, flipped(port))
+        feeds = [GroupFeed(config=config) for _ in cores]
+        tiles = [CoreTiles(config=config) for _ in cores]
+        for i in cores:
+            self._add(m, i, "group_feed", feeds[i], groups.leads[i])
+            self._add(m, i, "core_tiles", tiles[i], groups.works[i])
+            connect(m, feeds[i].stream, flipped(self.stream[i]))
+            connect(m, tiles[i].stationary, flipped(self.stationary[i]))
             m.d.comb += [
-                reader.clear.eq(self.clear),
-                tile.clear.eq(self.clear),
-                tile.transpose.eq(self.registers.mode.transpose),
-                tile.words.valid.eq(reader.words.valid),
-                tile.words.payload.eq(reader.words.payload.data),
-                reader.words.ready.eq(tile.words.ready),
-                tile.swap.eq(sequencer.swap & works),
-                *(self.tile[core][tree][lane].eq(tile.tile[tree][lane])
+                feeds[i].group.eq(groups.group[i]),
+                feeds[i].drained.eq(self.drained[i]),
+                feeds[i].tile_block_last.eq(tiles[i].block_last),
+                feeds[i].tile_last.eq(tiles[i].last),
+                tiles[i].core.eq(groups.core[i]),
+                tiles[i].group.eq(groups.group[i]),
+                self.taken[i].eq(feeds[i].valid),
+                self.complete[i].eq(feeds[i].valid & feeds[i].final),
+                *(self.tile[i][tree][lane].eq(tiles[i].tile[tree][lane])
                   for tree in range(TREES) for lane in range(LANES)),
             ]
-            if core == 0:  # the flags of all cores are the same
-                flags = reader.words.payload.last
-                m.d.comb += [
-                    sequencer.tile_block_last.eq(flags[loops.index(REDUCTION[-1])]),
-                    sequencer.tile_last.eq(flags[-1]),
-                ]
-            waiting.append(works & ~tile.ready)
-            traps.append(reader.trap)
-        m.d.comb += sequencer.tiles_ready.eq(~Cat(waiting).any())
-        return traps
+            self._lead(m, i, groups, feeds, tiles)
+        for i, feed in enumerate(feeds):
+            waiting = [groups.works[j] & (groups.leader[j] == i) & ~tiles[j].ready
+                       for j in cores if i in leaders(config, j)]
+            m.d.comb += feed.tiles_ready.eq(~Cat(waiting).any())
+        for name in ("positions_last", "wait_stream", "wait_stationary", "wait_drain"):
+            m.d.comb += getattr(self, name).eq(getattr(feeds[0], name))
+        m.d.comb += self.trap.eq(Cat(part.trap for part in (*feeds, *tiles)).any())
+        return m
+
+    def _add(self, m, i, name, part, works):
+        """Adds the part of core `i`; it stands still in an operation that has no work for it."""
+        if i == 0:
+            m.submodules[f"{name}_0"] = part
+        else:
+            gated(m, f"{name}_{i}", works, {f"{name}_{i}": part})
+        m.d.comb += [
+            part.start.eq(self.start & works),
+            part.clear.eq(self.clear),
+            part.registers.eq(self.registers),
+        ]
+
+    def _lead(self, m, i, groups, feeds, tiles):
+        """Core `i` takes what the feed of its group gives."""
+        with m.Switch(groups.leader[i]):
+            first, *others = leaders(self.config, i)
+            for leader in (*others, first):
+                feed = feeds[leader]
+                with (m.Case(leader) if leader != first else m.Default()):
+                    m.d.comb += [
+                        self.word[i].eq(feed.word),
+                        self.fed[i].valid.eq(feed.valid & groups.works[i]),
+                        self.fed[i].position.eq(feed.position),
+                        self.fed[i].bank.eq(feed.bank),
+                        self.fed[i].first.eq(feed.first),
+                        tiles[i].swap.eq(feed.swap & groups.works[i]),
+                    ]

@@ -1,30 +1,42 @@
 """Joins walkers to the registers of a tensor stream."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 
 from hdl.streams.walker import Walker
-from isa.registers import BLOCKS, REDUCTION
+from isa.config import Config
+from isa.registers import BLOCKS, CORES, GROUPS, POSITIONS, REDUCTION
+
+
+def section_loops(config: Config) -> tuple[str, ...]:
+    """The loops of the drain over blocks, groups and cores, innermost first. A chip of one core
+    has no loop over cores."""
+    return (*CORES, *GROUPS, *BLOCKS) if config.cores > 1 else BLOCKS
+
+
+def drain_loops(config: Config) -> tuple[str, ...]:
+    """The loops of the drain, innermost first."""
+    return (*POSITIONS, *section_loops(config))
 
 
 def tensor_walker(m: Module, name: str, registers, stream: str, loops, *, start, stop,
-                  core: int = 0, base=None, place: str | None = None, counts=None,
+                  at=None, base=None, place: str | None = None, counts=None,
                   strides=None) -> Walker:
     """A walker, added to `m` as `name`, that takes its inputs from the registers of `stream`.
 
     Parameters
     ----------
     loops : loops of the operation, innermost first
-    core : begins at the item of this core (the stream then has no loop over cores)
+    at : round of loops of the operation that are not among `loops`, where it begins
     base : the first address; by default that of the registers
     place : the stream that rows, columns and their window are taken from; None if unbounded
     counts, strides : values for loops that the registers have not
     """
-    counts, strides = counts or {}, strides or {}
+    at, counts, strides = at or {}, counts or {}, strides or {}
     walker = Walker(loops=loops, bounded=place is not None)
     m.submodules[name] = walker
     base = registers[f"{stream}_base"].address if base is None else base
-    if core:
-        base = base + core * registers[f"{stream}_core"].stride
+    for loop, index in at.items():
+        base = base + index * registers[f"{stream}_{loop}"].stride
     m.d.comb += [walker.start.eq(start), walker.stop.eq(stop), walker.base.eq(base)]
     for loop in loops:
         m.d.comb += walker.counts[loop].eq(counts[loop] if loop in counts
@@ -37,18 +49,20 @@ def tensor_walker(m: Module, name: str, registers, stream: str, loops, *, start,
     if place:
         window = registers[f"{place}_window"]
         y, x = window.y, window.x
-        if core:
-            y = y + core * registers[f"{place}_core"].dy
-            x = x + core * registers[f"{place}_core"].dx
+        for loop, index in at.items():
+            y = y + index * registers[f"{place}_{loop}"].dy
+            x = x + index * registers[f"{place}_{loop}"].dx
         m.d.comb += [walker.window.y.eq(y), walker.window.x.eq(x),
                      walker.window.height.eq(window.height), walker.window.width.eq(window.width)]
     return walker
 
 
 def loop_count(registers, loop: str):
-    """The register field with the count of a loop."""
+    """How often a loop runs. Groups that are merged are drained as one."""
     if loop in REDUCTION:
         return registers.reduction[loop]
     if loop in BLOCKS:
         return registers.blocks[loop]
-    return registers.positions["cores" if loop == "core" else loop]
+    if loop in GROUPS:
+        return Mux(registers.groups.merge, 1, registers.groups.groups)
+    return registers.positions["cores" if loop in CORES else loop]

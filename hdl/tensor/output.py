@@ -6,17 +6,16 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
 from hdl.streams.walker import item_layout
+from hdl.tensor.companions import COMPANION_LAYOUT
 from hdl.tensor.turn import turn_layout
 from isa.config import TREES, WORD_BITS, WORD_BYTES, Config
 from isa.formats import E4M3, E5M2, FormatCode
+from isa.registers import POSITIONS
 
 FLOAT_BITS = 32
 FLOAT_WORDS = TREES * FLOAT_BITS // WORD_BITS
 
 CODE_LAYOUT = data.StructLayout({"code": 8, "saturated": 1})
-
-MASK_LAYOUT = data.StructLayout({"zeros": WORD_BYTES})
-
 
 class Output(wiring.Component):
     """Masks and writes the words of each position, and counts what is live.
@@ -30,15 +29,20 @@ class Output(wiring.Component):
     Members
     -------
     clear : between operations
-    format, masked : output format, and whether aux words mask; constant in an operation
+    format, mask, norm
+        Output format, and whether mask words and norm words are there; constant in an operation.
+    open : words of FP8 and their positions may be written
     items : stream of `item_layout`, one a position
     codes : stream of `turn_layout(9, 1)`, elements as in `CODE_LAYOUT`, where the format is FP8
     value_valid, value, value_take : a position of binary32
     raw : stream of raw words
-    mask : stream of the zero flags of aux words
+    companions : stream of `COMPANION_LAYOUT`, if `mask` or `norm`
+    flushed : stream of writes that go before all others
     port : WritePort
     trap : the next position is inside and not in the scratchpad; it goes no further
     done : pulse; the last word is written with the end of this cycle
+    section_done : pulse; likewise of a block, group and core
+    code_valid, word : a word of FP8 is written in this cycle, with the norm word of `companions`
     saturations, nan : of the live outputs written in this cycle
 
     Timing
@@ -52,17 +56,23 @@ class Output(wiring.Component):
         super().__init__({
             "clear": In(1),
             "format": In(2),
-            "masked": In(1),
+            "mask": In(1),
+            "norm": In(1),
+            "open": In(1),
             "items": In(stream.Signature(item_layout(loops))),
             "codes": In(stream.Signature(turn_layout(CODE_LAYOUT.size, 1))),
             "value_valid": In(1),
             "value": In(FLOAT_BITS).array(TREES),
             "value_take": Out(1),
             "raw": In(stream.Signature(WORD_BITS)),
-            "mask": In(stream.Signature(MASK_LAYOUT)),
+            "companions": In(stream.Signature(COMPANION_LAYOUT)),
+            "flushed": In(WritePort(config).members["request"].signature),
             "port": Out(WritePort(config)),
             "trap": Out(1),
             "done": Out(1),
+            "section_done": Out(1),
+            "code_valid": Out(1),
+            "word": Out(WORD_BITS),
             "saturations": Out(range(TREES + 1)),
             "nan": Out(1),
         })
@@ -77,19 +87,25 @@ class Output(wiring.Component):
         legal = Signal()
         source, written, last = Signal(), Signal(), Signal()
         dead = Signal(WORD_BYTES)
-        word = Signal(WORD_BITS)
+        word = self.word
+        companions, paired = self.companions, Signal()
 
         m.d.comb += [
             address.eq(item.address + count),
             legal.eq(~item.inside | (address < self.config.words)),
             self.trap.eq(self.items.valid & ~legal),
-            request.valid.eq(source & self.items.valid & item.inside & legal & ~self.clear),
-            request.payload.address.eq(address),
-            request.payload.data.eq(word),
+            paired.eq(self.mask | self.norm),
+            request.valid.eq(self.flushed.valid
+                             | (source & self.items.valid & item.inside & legal & ~self.clear)),
+            request.payload.address.eq(Mux(self.flushed.valid, self.flushed.payload.address,
+                                           address)),
+            request.payload.data.eq(Mux(self.flushed.valid, self.flushed.payload.data, word)),
+            self.flushed.ready.eq(request.ready),
             written.eq(source & self.items.valid & ~self.clear
                        & (~item.inside | (legal & request.ready))),
             self.items.ready.eq(written & last),
             self.done.eq(self.items.ready & item.last[-1]),
+            self.section_done.eq(self.items.ready & item.last[len(POSITIONS) - 1]),
         ]
         with m.If(raw):
             m.d.comb += [source.eq(self.raw.valid), word.eq(self.raw.payload),
@@ -102,12 +118,13 @@ class Output(wiring.Component):
         with m.Else():
             elements = [data.View(CODE_LAYOUT, e) for e in self.codes.payload.elements]
             m.d.comb += [
-                source.eq(self.codes.valid & (~self.masked | self.mask.valid)),
-                dead.eq(Mux(self.masked, self.mask.payload.zeros, 0)),
+                source.eq(self.codes.valid & self.open & (~paired | companions.valid)),
+                dead.eq(Mux(self.mask, companions.payload.zeros, 0)),
                 word.eq(Cat(Mux(dead[i], 0, e.code) for i, e in enumerate(elements))),
                 last.eq(1),
                 self.codes.ready.eq(written),
-                self.mask.ready.eq(written & self.masked),
+                companions.ready.eq(written & paired),
+                self.code_valid.eq(written & item.inside),
             ]
             with m.If(written & item.inside):
                 m.d.comb += self.saturations.eq(

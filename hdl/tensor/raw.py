@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from isa.config import TREES, WORD_BITS, Config
 
 
 class Raw(wiring.Component):
-    """Takes the sums of a position tree by tree, adds the aux accumulator, makes raw words.
+    """Takes the sums of a position tree by tree, adds a stored accumulator, makes raw words.
 
     Parameters
     ----------
@@ -22,7 +22,8 @@ class Raw(wiring.Component):
     add : aux words are added, `config.raw_words` a position in the order of `Expand`
     store : totals leave as raw words, else one by one as `total`
     valid, last, ready : a position waits, and is taken with its last tree
-    sum, poison : of its 8 trees
+    tree : whose sum is looked at
+    sum, poison : its sum, in the same cycle
     aux : stream of words
     total_valid, total_ready, total_last, total, total_poison : the trees in order, if not `store`
     words : stream of raw words, if `store`
@@ -46,8 +47,9 @@ class Raw(wiring.Component):
             "valid": In(1),
             "last": In(1),
             "ready": Out(1),
-            "sum": In(signed(width)).array(TREES),
-            "poison": In(TREES),
+            "tree": Out(range(TREES)),
+            "sum": In(signed(width)),
+            "poison": In(1),
             "aux": In(stream.Signature(WORD_BITS)),
             "total_valid": Out(1),
             "total_ready": In(1),
@@ -60,15 +62,14 @@ class Raw(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width, high_words = self.config.accumulator_bits, self.config.raw_words - TREES
-        tree = Signal(range(TREES))  # whose sum is taken next
+        tree = self.tree
         free = Signal()  # the total of the tree before can be replaced
         take = Signal()
-        sum_, operand = Signal(signed(width)), Signal(signed(width))
+        operand = Signal(signed(width))
         pending = Signal()
         enough = Signal()  # the high words, if any, are there
 
         m.d.comb += [
-            sum_.eq(Array(self.sum)[tree]),
             take.eq(self.valid & free & enough & (~self.add | self.aux.valid)),
             self.ready.eq(take & (tree == TREES - 1)),
             self.total_valid.eq(pending & ~self.store),
@@ -77,9 +78,8 @@ class Raw(wiring.Component):
         with m.If(take):
             m.d.sync += [
                 tree.eq(tree + 1),
-                self.total.eq(sum_ + operand),
-                self.total_poison.eq(self.poison.bit_select(tree, 1)
-                                     | (operand == -(1 << (width - 1)))),
+                self.total.eq(self.sum + operand),
+                self.total_poison.eq(self.poison | (operand == -(1 << (width - 1)))),
                 self.total_last.eq(self.last),
             ]
         with m.If(self.add):

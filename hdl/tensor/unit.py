@@ -1,9 +1,10 @@
 """The tensor unit: front end, checks, feed, cores, drain."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hdl.clock import gated
 from hdl.control.front_end import FrontEnd
 from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.tensor.checks import Checks
@@ -26,9 +27,8 @@ class TensorUnit(wiring.Component):
     Members
     -------
     command : UnitCommand, from control
-    stream : ReadPort of the scratchpad
-    stationary : array of ReadPort, one a core
-    aux : ReadPort, for aux and bias
+    stream, stationary : arrays of ReadPort of the scratchpad, one a core
+    aux : ReadPort, for what the drain reads
     output : WritePort
     events : TensorEvents, to the performance counters
 
@@ -43,7 +43,7 @@ class TensorUnit(wiring.Component):
         self.config = config
         super().__init__({
             "command": In(UnitCommand()),
-            "stream": Out(ReadPort(config)),
+            "stream": Out(ReadPort(config)).array(config.cores),
             "stationary": Out(ReadPort(config)).array(config.cores),
             "aux": Out(ReadPort(config)),
             "output": Out(WritePort(config)),
@@ -57,9 +57,9 @@ class TensorUnit(wiring.Component):
         m.submodules.feed = feed = Feed(config=self.config)
         m.submodules.drain = drain = Drain(config=self.config)
         connect(m, flipped(self.command), front.command)
-        connect(m, feed.stream, flipped(self.stream))
-        for core, port in enumerate(feed.stationary):
-            connect(m, port, flipped(self.stationary[core]))
+        for core in range(self.config.cores):
+            connect(m, feed.stream[core], flipped(self.stream[core]))
+            connect(m, feed.stationary[core], flipped(self.stationary[core]))
         connect(m, drain.aux, flipped(self.aux))
         connect(m, drain.output, flipped(self.output))
 
@@ -110,13 +110,15 @@ class TensorUnit(wiring.Component):
 
     def _cores(self, m, registers, feed, drain, clear):
         for i in range(self.config.cores):
-            m.submodules[f"core_{i}"] = core = Core(config=self.config)
+            core = Core(config=self.config)
+            if i == 0:
+                m.submodules.core_0 = core
+            else:  # stands still in an operation that has no work for it
+                gated(m, f"core_{i}", feed.works[i], {f"core_{i}": core})
             m.d.comb += [
-                core.valid.eq(feed.valid & (i < registers.positions.cores)),
-                core.word.eq(feed.word),
-                core.position.eq(feed.position),
-                core.bank.eq(feed.bank),
-                core.first.eq(feed.first),
+                core.word.eq(feed.word[i]),
+                *(getattr(core, name).eq(feed.fed[i][name]) for name in
+                  ("valid", "position", "bank", "first")),
                 core.s_format.eq(registers.mode.stationary),
                 core.m_format.eq(registers.mode.stream),
                 core.read_bank.eq(drain.read_bank),
@@ -127,10 +129,10 @@ class TensorUnit(wiring.Component):
                   for tree in range(TREES) for lane in range(LANES)),
             ]
         # a sum can be read when its last word was added, `tree_stages` cycles after it came
-        complete = feed.valid & feed.final
+        complete = feed.complete
         for stage in range(1, self.config.tree_stages + 1):
-            following = Signal(name=f"complete_{stage}")
-            m.d.sync += following.eq(complete & ~clear)
+            following = Signal(len(complete), name=f"complete_{stage}")
+            m.d.sync += following.eq(Mux(clear, 0, complete))
             complete = following
         m.d.comb += drain.complete.eq(complete)
 
@@ -140,8 +142,8 @@ class TensorUnit(wiring.Component):
             events.busy.eq(busy),
             events.tag.eq(front.operation.tag),
             events.pc.eq(front.command.pc),
-            events.stream_word.eq(feed.valid),
-            events.cores.eq(front.operation.registers.positions.cores),
+            events.stream_word.eq(sum(feed.taken)),
+            events.cores.eq(sum(fed.valid for fed in feed.fed)),
             events.wait_stream.eq(feed.wait_stream & busy),
             events.wait_stationary.eq(feed.wait_stationary & busy),
             events.wait_drain.eq(feed.wait_drain & busy),
