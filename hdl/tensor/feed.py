@@ -1,6 +1,6 @@
 """The feeding side of the tensor unit: streams, tiles, passes of all groups."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.memory.regfile import RegisterFile
 from hdl.tensor.element import (
-    ELEMENT_BITS,
     LIFTED,
     element_shift,
     fixed,
@@ -128,7 +127,7 @@ class Statistics(wiring.Component):
                 for name, group in planes.items()}
         products, shifts = (lanes(m, f"s1_{name}s", kept[name]) for name in ("product", "shift"))
 
-        # Zeros below the least product: only E5M2 has such exponents, and its significands end in 0.
+        # Zeros below the least product: significands of E5M2, the format with the least, end in 0.
         cut = 2 * LIFTED + self.config.lowest_exponent - LEAST[mode]
         for tree in range(TREES):
             element = fixed(m, f"element_{tree}", kept["sign"][0][tree],

@@ -6,7 +6,7 @@ import numpy as np
 from isa.config import Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
-from isa.registers import AuxMode
+from isa.registers import AuxMode, StatsMode
 from verif import bench, seeds
 from verif.tensor.driver import Driver, registers
 from verif.tensor.operations import convolution, gemm
@@ -83,12 +83,13 @@ async def finishing(dut):
     driver.words[bias:bias + 32] = values.view(np.uint64)
     for mode in ({"bias": 1}, {"relu": 1}, {"bias": 1, "relu": 1, "stochastic": 1},
                  {"bias": 1, "relu": 1, "output": FormatCode.BINARY32},
-                 {"aux": AuxMode.MASK}, {"aux": AuxMode.MASK, "bias": 1, "stochastic": 1}):
+                 {"mask": 1}, {"mask": 1, "bias": 1, "stochastic": 1}, {"aux": AuxMode.ELEMENT},
+                 {"aux": AuxMode.ELEMENT, "mask": 1, "output": FormatCode.E5M2}):
         words = 4 if mode.get("output") == FormatCode.BINARY32 else 1
         await with_stalls(driver, small_gemm(
             output_words=words, mode={**mode, "scale": -3}, key={"key": 77},
             bias__base={"address": bias}, bias__b1={"stride": 4},
-            aux__base={"address": 100}, aux__p0={"stride": 1}, aux__b0={"stride": CONFIG.block},
+            aux__base={"address": 100}, mask__base={"address": 101}, aux__p0={"stride": 1}, aux__b0={"stride": CONFIG.block},
             aux__b1={"stride": 2 * CONFIG.block}))
 
 
@@ -122,9 +123,9 @@ async def store_and_add(driver):
         await driver.check(half(0, output_words=words, mode=raw))
         aux = {"aux__base": {"address": HALF}, "aux__p0": {"stride": words}, "depth": {"passes": 2}}
         await driver.check(half(1, output_words=words, **aux,
-                                mode={**raw, "aux": AuxMode.ADD}))  # in place
+                                mode={**raw, "aux": AuxMode.RAW}))  # in place
         assert (driver.words[HALF:HALF + rows * words] == expected).all()
-        final = half(1, **aux, mode={"aux": AuxMode.ADD, "scale": -5, "relu": 1})
+        final = half(1, **aux, mode={"aux": AuxMode.RAW, "scale": -5, "relu": 1})
         final["tensor.output.base"]["address"] += rows * words
         await driver.check(final)
 
@@ -156,6 +157,11 @@ async def specials(dut):
     assert loud.saturations
 
 
+# what only FP8 outputs have
+NARROW = ({"mask": 1}, {"stats": StatsMode.SQUARE}, {"stats": StatsMode.NORM},
+          {"aux": AuxMode.ELEMENT})
+
+
 @cocotb.test(**TEST)
 async def traps(dut):
     driver = await begin(dut)
@@ -180,15 +186,28 @@ async def traps(dut):
         (Trap.SHAPE, changed(positions={"p0": 1}, mode={"turn_output": 1})),
         (Trap.SHAPE, changed(mode={"turn_output": 1, "output": 2})),
         (Trap.SHAPE, changed(mode={"turn_output": 1, "bias": 1})),
-        (Trap.SHAPE, changed(mode={"aux": 1, "output": 2})),
+        (Trap.SHAPE, changed(mode={"turn_output": 1, "stats": 1})),
+        *((Trap.SHAPE, changed(mode={**mode, "output": 2})) for mode in NARROW),
+        *((Trap.SHAPE, changed(mode={**mode, "output": 3})) for mode in (NARROW[0], NARROW[3])),
+        *((Trap.SHAPE, changed(mode={**mode, "aux": AuxMode.RAW})) for mode in NARROW[:3]),
         (Trap.SHAPE, changed(mode={"aux": 3})),
+        (Trap.SHAPE, changed(mode={"stats": 3})),
+        (Trap.SHAPE, changed(groups={"groups": 0})),
+        (Trap.SHAPE, changed(groups={"groups": CONFIG.cores + 1})),
+        (Trap.SHAPE, changed(groups={"groups": 15})),
+        (Trap.SHAPE, changed(groups={"groups": 2}, positions={"cores": CONFIG.cores})),
+        (Trap.SHAPE, changed(groups={"groups": 2, "merge": 1}, positions={"cores": CONFIG.cores})),
         *((Trap.SHAPE, changed(mode={"output": 3, f: 1})) for f in ("bias", "relu", "stochastic")),
         (Trap.DEPTH, changed(reduction={"r1": 4095, "r2": 4095, "r3": 4095})),
         (Trap.ADDRESS, changed(stream__base={"address": CONFIG.words})),
         (Trap.ADDRESS, changed(stationary__base={"address": CONFIG.words - 1})),
         (Trap.ADDRESS, changed(output__base={"address": 2**20 - 1})),
         (Trap.ADDRESS, changed(output__base={"address": CONFIG.words - 1})),
-        (Trap.ADDRESS, changed(aux__base={"address": CONFIG.words}, mode={"aux": 1})),
+        *((Trap.ADDRESS, changed(**{f"{name}__base": {"address": CONFIG.words}}, mode=mode))
+          for name, mode in (("aux", {"aux": AuxMode.RAW}), ("aux", {"aux": AuxMode.ELEMENT}),
+                             ("mask", {"mask": 1}), ("norm", {"stats": StatsMode.NORM}))),
+        (Trap.ADDRESS, changed(stats__base={"address": CONFIG.words + 1 - 2 * CONFIG.raw_words},
+                               mode={"stats": StatsMode.SQUARE})),
         (Trap.ADDRESS, changed(bias__base={"address": CONFIG.words - 3}, mode={"bias": 1})),
     ):
         if cause == Trap.DEPTH and CONFIG.max_passes > 3 * 4095**3:
@@ -210,7 +229,8 @@ async def traps(dut):
 @cocotb.test(**TEST)
 async def stops(dut):
     driver = await begin(dut)
-    values = small_gemm(mode={"scale": -4, "bias": 1, "aux": AuxMode.MASK})
+    values = small_gemm(mode={"scale": -4, "bias": 1, "mask": 1, "aux": AuxMode.ELEMENT,
+                              "stats": StatsMode.SQUARE})
     for stop_after in (*range(14), 30, 47, 60, 75):
         driver.memory.stall = 0.5
         done = await driver.run(values, stop_after=stop_after)

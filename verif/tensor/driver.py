@@ -52,7 +52,8 @@ class Driver:
             getattr(dut, f"command__{port}").value = 0
         await streams.start(dut)
         self.memory = Memory(dut, self.config, self.words, writes=["output"], reads=[
-            "stream", "aux", *(f"stationary__{i}" for i in range(self.config.cores))])
+            "aux", *(f"{name}__{i}" for i in range(self.config.cores)
+                     for name in ("stream", "stationary"))])
         await streams.cycles(dut, 2)
 
     async def _send(self, name, payload):
@@ -125,7 +126,7 @@ class Driver:
                 assert streams.read(dut.events__tag) == tag
                 assert streams.read(dut.events__pc) == pc
             if events["stream_word"].value:
-                done.words += 1
+                done.words += streams.read(events["stream_word"])
                 done.macs += 64 * streams.read(events["cores"])
             if events["nan"].value:
                 done.nan = True

@@ -6,7 +6,16 @@ import numpy as np
 
 from isa.config import MODES, TREES, WORD_BITS
 from isa.formats import E5M2, FormatCode
-from isa.registers import ADDRESS_BITS, BLOCKS, POSITIONS, REDUCTION, TENSOR_STREAMS, Unit
+from isa.registers import (
+    ADDRESS_BITS,
+    BLOCKS,
+    POSITIONS,
+    REDUCTION,
+    TENSOR_STREAMS,
+    AuxMode,
+    StatsMode,
+    Unit,
+)
 from sim.loops import nest
 from sim.registers import defaults
 
@@ -18,7 +27,7 @@ class Operations:
     """Draws operations of a configuration.
 
     Inputs lie in the lower half of the scratchpad and outputs in the upper half; the lower half
-    is four regions: FP8 words, FP8 words, raw accumulators, binary32 numbers.
+    is regions of FP8 words, FP8 words, raw accumulators, statistics, binary32 numbers.
 
     Parameters
     ----------
@@ -30,7 +39,9 @@ class Operations:
         self.draw = draw
         quarter = config.words // 8
         self.regions = {"stream": (0, 2 * quarter), "stationary": (0, 2 * quarter),
-                        "raw": (2 * quarter, 3 * quarter), "bias": (3 * quarter, 4 * quarter),
+                        "raw": (2 * quarter, 3 * quarter),
+                        "stats": (3 * quarter, 7 * quarter // 2),
+                        "bias": (7 * quarter // 2, 4 * quarter),
                         "output": (4 * quarter, 8 * quarter)}
 
     def chance(self, probability):
@@ -50,8 +61,9 @@ class Operations:
             codes = (codes & 0x80) | (0x28 + codes % 0x18).astype(np.uint8)
         codes[draw.random(codes.shape) < draw.choice([0.05, 0.5, 0.9])] = 0
         words[:] = codes.view(np.uint64)[:, 0]
-        first, end = self.regions["raw"]
-        words[first:end] = [self._raw() for _ in range(first, end)]
+        for region in ("raw", "stats"):
+            first, end = self.regions[region]
+            words[first:end] = [self._raw() for _ in range(first, end)]
         first, end = self.regions["bias"]
         numbers = (draw.standard_normal(2 * (end - first))
                    * 2.0 ** draw.integers(-20, 20)).astype(np.float32).view(np.uint32)
@@ -87,9 +99,10 @@ class Operations:
         mode["output"] = int(draw.choice([0, 0, 0, 1, 1, 1, 2, 3]))
         fp8, raw = mode["output"] < 2, mode["output"] == FormatCode.RAW
         width = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode["output"], 1)
-        cores = self.below(1, config.cores)
+        cores, groups = self._groups()
+        r["tensor.groups"] = {"groups": groups, "merge": self.below(0, 1)}
         # all outputs fill at most half of their region
-        room = (config.words // 4) // (width * cores)
+        room = (config.words // 4) // (width * cores * groups)
         positions = self.counts(POSITIONS, min(room, config.block))
         turnable = prod(positions.values()) % 8 == 0
         if not turnable and config.block >= 8 and self.chance(0.3):
@@ -100,7 +113,11 @@ class Operations:
         q0 = int(draw.choice([1, 2, 4, 8]))
         r["tensor.positions"] = {**positions, "q0": q0, "q1": TREES // q0,
                                  "cores": cores}
-        r["tensor.reduction"] = self.counts(REDUCTION, min(config.max_passes, self.below(1, 6)))
+        merged = groups if r["tensor.groups"]["merge"] else 1
+        if merged > config.max_passes:
+            merged, r["tensor.groups"]["merge"] = 1, 0
+        r["tensor.reduction"] = self.counts(
+            REDUCTION, min(config.max_passes // merged, self.below(1, 6)))
         room //= prod(positions.values())
         r["tensor.blocks"] = self.counts(BLOCKS, max(1, min(room, self.below(1, 5))))
         wide = sum(f is E5M2 for f in MODES[config.mode])
@@ -109,21 +126,45 @@ class Operations:
         mode["transpose"] = self.below(0, 1)
         mode["turn_stream"] = int(turnable and self.chance(0.5))
         mode["turn_output"] = int(turnable and fp8 and self.chance(0.4))
-        mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 2]))
+        mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 1]))
+        beside = fp8 and mode["aux"] != AuxMode.RAW
+        mode["mask"] = int(beside and self.chance(0.4))
+        mode["stats"] = self._stats(mode, wide) if beside and not mode["turn_output"] else 0
         mode["bias"] = int(not raw and not mode["turn_output"] and self.chance(0.4))
         mode["relu"] = int(not raw and self.chance(0.3))
         mode["stochastic"] = int(not raw and self.chance(0.4))
         mode["scale"] = self.below(-64, 63) if self.chance(0.2) else self.below(-14, 4)
         r["tensor.key"]["key"] = int(draw.integers(0, 2**32))
         r["tensor.depth"]["passes"] = self.below(
-            0, min(2**32 - 1, config.max_passes - prod(r["tensor.reduction"].values())))
+            0, min(2**32 - 1, config.max_passes - merged * prod(r["tensor.reduction"].values())))
         self._place(r, "stream", "stream", 1)
         self._place(r, "stationary", "stationary", 1)
         self._place(r, "output", "output", width)
         self._place(r, "bias", "bias", 4)
-        self._place(r, "aux", "raw" if mode["aux"] == 2 else "stream",
-                    config.raw_words if mode["aux"] == 2 else 1)
+        raw = mode["aux"] == AuxMode.RAW
+        self._place(r, "aux", "raw" if raw else "stream", config.raw_words if raw else 1)
+        for stream in ("mask", "norm"):  # anywhere near: they have the steps of aux
+            base = r["tensor.aux.base"]["address"]
+            r[f"tensor.{stream}.base"]["address"] = (base + self.below(0, 3)) % WRAP
+        self._place(r, "stats", "stats", 2 * config.raw_words)
         return r
+
+    def _groups(self):
+        """Cores of a group and groups."""
+        most = self.config.cores
+        if self.chance(0.4):
+            return self.below(1, most), 1
+        cores = int(self.draw.choice([n for n in (1, 2, 4, 8) if n <= most]))
+        return cores, self.below(1, most // cores)
+
+    def _stats(self, mode, wide):
+        """Statistics that the formats allow; `wide` operands of a product may be E5M2."""
+        allowed = [StatsMode.NONE]
+        if not mode["output"] or wide == 2:
+            allowed.append(StatsMode.SQUARE)
+        if not mode["output"] or wide:
+            allowed.append(StatsMode.NORM)
+        return int(self.draw.choice(allowed))
 
     def _place(self, r, stream, region, width):
         """Strides, window and base of a stream, so that what is inside lies in its region."""
@@ -135,6 +176,9 @@ class Operations:
                                         ("reduction", REDUCTION), ("blocks", BLOCKS))
                   for loop in loops if loop in fields for field in (loop,)}
         counts["core"] = r["tensor.positions"]["cores"]
+        counts["group"] = r["tensor.groups"]["groups"]
+        if r["tensor.groups"]["merge"] and stream not in ("stream", "stationary"):
+            counts["group"] = 1
         axes = loops[::-1]
         window = self.chance(0.5)
         for attempt in range(TRIES):
@@ -143,6 +187,8 @@ class Operations:
             for loop in map(str, self.draw.permutation(list(loops))):
                 row = r[f"tensor.{stream}.{loop}"]
                 row["stride"] = self.below(-reach, reach) * (width if self.chance(0.5) else 1)
+                if stream == "stats":  # the same words, or others
+                    row["stride"] = self.below(-2, 2) * width
                 if attempt % 4 == 3:  # one loop within another
                     row["stride"] = dense * self.draw.choice([-1, 1]).item()
                     dense *= counts[loop]
@@ -160,6 +206,8 @@ class Operations:
             offsets = offsets[inside]
             low, high = (int(offsets.min()), int(offsets.max())) if offsets.size else (0, 0)
             room = end - first - width - (high - low)
+            if stream == "aux":
+                room -= 3
             if room >= 0 and (stream != "output" or _apart(offsets, width)):
                 base = first - low + self.below(0, room)
                 r[f"tensor.{stream}.base"]["address"] = base % WRAP

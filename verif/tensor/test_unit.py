@@ -9,6 +9,9 @@ CONFIGS = {
     "default": SMALL,
     "smallest": {**SMALL, "block": 1, "tree_stages": 0, "mode": "e4m3", "accumulator_bits": 40},
     "cores": {**SMALL, "block": 8, "tree_stages": 1, "cores": 2},
+    "four": {**SMALL, "block": 16, "tree_stages": 3, "cores": 4},
+    "four_e5m2": {**SMALL, "block": 8, "tree_stages": 0, "cores": 4, "mode": "e5m2",
+                  "accumulator_bits": 96},
     "e5m2": {**SMALL, "block": 16, "tree_stages": 3, "mode": "e5m2", "accumulator_bits": 88},
 }
 
