@@ -30,6 +30,8 @@ def test_random(name):
               parameters={"config": config, "count": 120})
 
 
-def test_rate():
-    bench.run(TensorUnit(config=Config(**SMALL)), "verif.tensor.bench_rate",
-              parameters={"config": SMALL})
+@pytest.mark.parametrize("cores", [1, 4])
+def test_rate(cores):
+    config = {"cores": cores, "scratchpad_kib": 64}
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_rate",
+              parameters={"config": config})
