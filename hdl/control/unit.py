@@ -181,7 +181,7 @@ class ControlUnit(wiring.Component):
             counters.pulses.cycles.eq(1),
             counters.pulses.instructions.eq(issue.executed),
             counters.pulses.control_wait.eq(issue.waiting),
-            counters.pulses.macs.eq(Mux(events.stream_word, events.cores, 0)),
+            counters.pulses.macs.eq(events.cores),
             counters.pulses.saturations.eq(events.saturations),
             counters.pulses.tensor_busy.eq(events.busy),
             counters.pulses.tensor_wait_stream.eq(events.wait_stream),

@@ -147,7 +147,7 @@ class Drain(wiring.Component):
             statistics.by_norm.eq(mode.stats == StatsMode.NORM),
             statistics.format.eq(mode.output[0]),
             statistics.core.eq(sections.core),
-            statistics.begin.eq(sections.begin),
+            statistics.restart.eq(sections.restart),
             statistics.moment.eq(sections.moment),
             self.done.eq(Mux(used, sections.done, output.done)),
         ]

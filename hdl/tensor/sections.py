@@ -31,7 +31,7 @@ class Sections(wiring.Component):
     open, section_done
         Words of the present section may be written; the last one was.
     core : whose sums are written to, or flushed
-    begin, busy : of `Statistics`
+    restart, busy : of `Statistics`
     done_in, done : pulses; all words are written, and so are the statistics
     asked : stream of `item_layout(1)`, the two raw positions of a flush
     moment, sum_valid, sum_ready : a sum of `core` waits to be added to its raw position
@@ -53,7 +53,7 @@ class Sections(wiring.Component):
             "open": Out(1),
             "section_done": In(1),
             "core": Out(core_bits(config)),
-            "begin": Out(1),
+            "restart": Out(1),
             "busy": In(1),
             "done_in": In(1),
             "done": Out(1),
@@ -88,7 +88,7 @@ class Sections(wiring.Component):
             self.core.eq(Mux(ending, end_core, present_core)),
             has_sums.eq((kept >> self.core)[0]),
             address.eq(Array(addresses)[self.core]),
-            self.begin.eq(present & ~same & ~has_sums),
+            self.restart.eq(present & ~same & ~has_sums),
             last_core.eq(end_core == cores - 1),
             self.done.eq(ending & ~has_sums & last_core),
         ]
@@ -101,7 +101,7 @@ class Sections(wiring.Component):
                 same.eq((kept >> item_core)[0]
                         & (Array(addresses)[item_core] == self.items.payload.address)),
             ]
-        with m.If(self.begin):
+        with m.If(self.restart):
             m.d.sync += [same.eq(1), kept.bit_select(self.core, 1).eq(1),
                          Array(addresses)[self.core].eq(wanted)]
         with m.If(self.done_in):

@@ -36,7 +36,7 @@ class Statistics(wiring.Component):
     norm, by_norm : the other factor, E4M3; without `by_norm` it is the element itself
     format : of `word`, 0 is E4M3, 1 is E5M2
     core : whose sums
-    begin : the sums of `core` are zero from the next cycle on
+    restart : the sums of `core` are zero from the next cycle on
     busy : a word is on its way into the sums
     moment, tree : choose a sum of `core`
     sum, poison : it, while not `busy`
@@ -59,7 +59,7 @@ class Statistics(wiring.Component):
             "by_norm": In(1),
             "format": In(1),
             "core": In(core_bits(config)),
-            "begin": In(1),
+            "restart": In(1),
             "busy": Out(1),
             "moment": In(1),
             "tree": In(range(TREES)),
@@ -77,7 +77,7 @@ class Statistics(wiring.Component):
         m.d.comb += [place.eq(Mux(self.busy, core, self.core)), fresh.eq((empty >> place)[0])]
         with m.If(self.busy):
             m.d.sync += empty.bit_select(core, 1).eq(0)
-        with m.If(self.begin):
+        with m.If(self.restart):
             m.d.sync += empty.bit_select(self.core, 1).eq(1)
 
         sums = [[], []]

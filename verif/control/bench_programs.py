@@ -278,15 +278,16 @@ async def tensor_events(dut):
               "wait_drain", "saturations", "nan")}
         e["busy"].value, e["tag"].value, e["pc"].value = 1, tag, pc
         for _ in range(cycles):
-            word, cores = b.draw.randrange(2), b.draw.choice((1, 2, 4, 8))
+            words = b.draw.randrange(9)
+            cores = b.draw.randrange(words, 9) if words else 0
             saturations, wait = b.draw.randrange(9), b.draw.randrange(4)
-            e["stream_word"].value, e["cores"].value = word, cores
+            e["stream_word"].value, e["cores"].value = words, cores
             e["saturations"].value = saturations
             for i, name in enumerate(("wait_stream", "wait_stationary", "wait_drain")):
                 e[name].value = int(wait == i)
                 totals["waits"][i] += wait == i
-            totals["cores"] += word * cores
-            totals["words"] += word
+            totals["cores"] += cores
+            totals["words"] += words
             totals["saturations"] += saturations
             await streams.cycles(dut)
         for name in ("busy", "stream_word", "saturations", "wait_stream", "wait_stationary",

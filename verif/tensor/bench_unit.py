@@ -89,8 +89,8 @@ async def finishing(dut):
         await with_stalls(driver, small_gemm(
             output_words=words, mode={**mode, "scale": -3}, key={"key": 77},
             bias__base={"address": bias}, bias__b1={"stride": 4},
-            aux__base={"address": 100}, mask__base={"address": 101}, aux__p0={"stride": 1}, aux__b0={"stride": CONFIG.block},
-            aux__b1={"stride": 2 * CONFIG.block}))
+            aux__base={"address": 100}, mask__base={"address": 101}, aux__p0={"stride": 1},
+            aux__b0={"stride": CONFIG.block}, aux__b1={"stride": 2 * CONFIG.block}))
 
 
 @cocotb.test(skip=CONFIG.max_passes < 4, **TEST)

@@ -14,6 +14,7 @@ def zeros(word: int) -> int:
 
 class _Read:
     def __init__(self, dut, name):
+        self.name = name
         self.asked, self.ready, self.address, self.valid, self.data, self.zeros = (
             getattr(dut, f"{name}__{part}") for part in (
                 "request__valid", "request__ready", "request__payload", "valid", "data", "zeros"))
@@ -23,6 +24,7 @@ class _Read:
 
 class _Write:
     def __init__(self, dut, name):
+        self.name = name
         self.asked, self.ready, self.payload = (
             getattr(dut, f"{name}__request__{part}") for part in ("valid", "ready", "payload"))
         self.ready.value = 0
@@ -37,12 +39,14 @@ class Memory:
     words : mutable sequence of words
     reads, writes : names of the ports
     stall : probability that a port is not ready in a cycle; may be changed at any time
+    stalls : by name, of the ports that have a probability of their own
     """
 
     def __init__(self, dut, config, words, *, reads=(), writes=(), stall=0.0):
         self.dut = dut
         self.words = words
         self.stall = stall
+        self.stalls = {}
         self.taken = 0  # reads
         self.writes = 0
         self._reads = [_Read(dut, name) for name in reads]
@@ -82,7 +86,8 @@ class Memory:
         self._decide(port)
 
     def _decide(self, port):
-        now = self.stall == 0 or self._random.random() >= self.stall
+        stall = self.stalls.get(port.name, self.stall)
+        now = stall == 0 or self._random.random() >= stall
         if now != port.open:
             port.open = now
             port.ready.value = int(now)

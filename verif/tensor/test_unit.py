@@ -30,6 +30,17 @@ def test_random(name):
               parameters={"config": config, "count": 120})
 
 
+@pytest.mark.parametrize("changes", [
+    {"block": 16},
+    {"block": 16, "cores": 4},
+    {"block": 1, "cores": 2, "tree_stages": 0, "mode": "e4m3", "accumulator_bits": 40},
+])
+def test_groups(changes):
+    config = {"scratchpad_kib": 64, **changes}
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_groups",
+              parameters={"config": config})
+
+
 @pytest.mark.parametrize("cores", [1, 4])
 def test_rate(cores):
     config = {"cores": cores, "scratchpad_kib": 64}
