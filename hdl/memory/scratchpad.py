@@ -19,10 +19,11 @@ def zero_flags(word):
 class Scratchpad(wiring.Component):
     """`config.banks` banks behind `reads` read ports and `writes` write ports.
 
-    Bank b is the words b * config.bank_words and up. Each bank takes one read and one write a
-    cycle. Of several requests for it the port with the lowest number wins, the others' `ready` is
-    low in that cycle; reads never lose to writes. Ready depends on the requests of lower ports in
-    the same cycle, and not on the port's own valid.
+    Bank b holds the words whose address is b modulo `config.banks`, so that consecutive words lie
+    in consecutive banks. Each bank takes one read and one write a cycle. Of several requests for it
+    the port with the lowest number wins, the others' `ready` is low in that cycle; reads never lose
+    to writes. Ready depends on the requests of lower ports in the same cycle, and not on the port's
+    own valid.
 
     Members
     -------
@@ -70,8 +71,8 @@ class Scratchpad(wiring.Component):
 
     def _split(self, address):
         """Row in the bank, and bank."""
-        row = (self.config.bank_words - 1).bit_length()
-        return address[:row], address[row:address_bits(self.config)]
+        bank = (self.config.banks - 1).bit_length()
+        return address[bank:address_bits(self.config)], address[:bank]
 
     def _arbitrate(self, m, requests, banks):
         """Drives ready of (request, address) pairs; gives what was lost and what was taken."""

@@ -27,7 +27,7 @@ class Model:
         """Ports (a dict of addresses by number) that are taken: the lowest of each bank."""
         owner = {}
         for port in sorted(requests):
-            owner.setdefault(requests[port] // CONFIG.bank_words, port)
+            owner.setdefault(requests[port] % CONFIG.banks, port)
         return set(owner.values())
 
     def step(self, reads, writes):
@@ -90,7 +90,7 @@ def _word(draw) -> int:
 
 
 def _address(draw, banks, rows) -> int:
-    return draw.randrange(banks) * CONFIG.bank_words + draw.choice(rows)
+    return draw.choice(rows) * CONFIG.banks + draw.randrange(banks)
 
 
 @cocotb.test()
