@@ -1,0 +1,98 @@
+"""When the sums of a tensor operation leave: the lanes of the drain, step by step.
+
+A position takes a step a cycle through the lanes, and the last stage holds it for as many cycles as
+it has words; all stages move together, empty ones too, so a gap on the way costs its cycle.
+"""
+
+from isa.config import TREES, Config
+from isa.formats import FormatCode
+from isa.registers import AuxMode
+from sim.registers import Registers
+
+FLOAT_WORDS = 4
+# Steps to the stage of the bias, to binary32, and to FP8.
+BIAS_STAGE, VALUE_STAGE, CODE_STAGE = 3, 7, 9
+BIAS_CYCLES = 5  # from a bias that was used to the next one
+TURN_CYCLES = 8
+
+EMPTY, HELD, LAST = 0, 1, 2  # a stage: LAST holds the last position of a core
+
+
+class Draining:
+    """The drain of one operation.
+
+    Parameters
+    ----------
+    positions : of a block
+    cores : that are drained one after the other: those of all groups
+
+    Attributes
+    ----------
+    end : the cycle of the last write so far
+    """
+
+    def __init__(self, config: Config, registers: Registers, positions: int, cores: int):
+        mode = registers["tensor.mode"]
+        output = FormatCode(mode["output"])
+        self.positions, self.cores = positions, cores
+        self.raw = output is FormatCode.RAW
+        self.serial = self.raw or mode["aux"] == AuxMode.RAW
+        self.high = config.raw_words - TREES
+        self.wide = output is FormatCode.BINARY32
+        self.hold = FLOAT_WORDS if self.wide else 1
+        # from one position to the next; trees that enter one by one wait while words are written
+        self.interval = config.raw_words + self.hold - 1 if self.serial else 1
+        self.bias = mode["bias"]
+        self.turn = TURN_CYCLES if mode["turn_output"] else 0
+        self.pipe = [EMPTY] * (VALUE_STAGE if self.wide else CODE_STAGE)
+        self.step = 0  # cycle of the last step
+        self.bias_from = 0  # cycle from which the next bias is there
+        self.next = 0  # cycle in which the next position can be there
+        self.end = 0
+
+    def block(self, complete: int) -> int:
+        """Drains a block whose first sum can be read in cycle `complete`, and a further one in each
+        cycle after it; the cycle from which its accumulators are free."""
+        if self.raw:
+            first = max(complete + 1, self.next)
+            self.next = first + self.interval * self.positions * self.cores
+            self.end = self.next
+            return self.next - self.high
+        for core in range(self.cores):
+            for position in range(self.positions):
+                arrival = complete + 1 + position if core == 0 else 0
+                self._enter(max(arrival, self.next), position == self.positions - 1)
+        return self.step + 1
+
+    def finish(self) -> int:
+        """The cycle of the last write of the operation."""
+        while any(self.pipe):
+            self._move(EMPTY)
+        return self.end + self.turn
+
+    def _enter(self, arrival: int, last: bool) -> None:
+        """A position goes into the lanes in `arrival` or, if they do not move, later."""
+        if self.serial:
+            arrival += TREES
+        while self._following() < arrival:
+            if any(self.pipe):
+                self._move(EMPTY)
+            else:
+                self.step = arrival - 1
+        self._move(LAST if last else HELD)
+        self.next = self.step + (self.interval - TREES if self.serial else 1)
+
+    def _following(self) -> int:
+        """The cycle of the next step."""
+        cycle = self.step + (self.hold if self.pipe[-1] else 1)
+        if self.bias and self.pipe[BIAS_STAGE - 1]:
+            cycle = max(cycle, self.bias_from)
+        return cycle
+
+    def _move(self, entering: int) -> None:
+        self.step = self._following()
+        if self.bias and self.pipe[BIAS_STAGE - 1] == LAST:
+            self.bias_from = self.step + BIAS_CYCLES
+        self.pipe = [entering, *self.pipe[:-1]]
+        if self.pipe[-1]:
+            self.end = self.step + self.hold
