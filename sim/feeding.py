@@ -41,7 +41,7 @@ class Feeding:
         self.number = -1  # of the present pass
         # Before the first pass both sides read from the first cycle on.
         self.swapped = 0
-        self.swapped = self._load(1 - self.positions, 0, gap=False)
+        self.swapped = self._load(2 - self.positions + self.shift, 0, gap=False)
 
     def block(self, room: int) -> tuple[int, int]:
         """Feeds a block, not before cycle `room`: the cycles of the first and the last word of its

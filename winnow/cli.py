@@ -64,7 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     synth.set_defaults(command=_synth)
 
+<<<<<<< HEAD
     program = commands.add_parser("program", help="compile a training step to assembly")
+=======
+    bench = commands.add_parser("bench", help="measure on the generated Verilog")
+    benches = bench.add_subparsers(required=True, metavar="BENCH")
+    gemm = benches.add_parser("gemm", help="matrix products, FP8, each checked to the bit")
+    _config_options(gemm, "small for one core, bench for more")
+    gemm.add_argument("--shapes", required=True, metavar="MxNxK,...", help="K is reduced")
+    gemm.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
+    gemm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    gemm.set_defaults(command=_gemm)
+
+    program = commands.add_parser("program", help="compile a network to assembly")
+>>>>>>> ce15780 (winnow bench gemm: matrix products on the Verilog, checked to the bit)
     _config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
@@ -87,8 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default="small", help="configuration (default: %(default)s)")
+def _config_options(parser: argparse.ArgumentParser, default: str = "small") -> None:
+    parser.add_argument("--config", default=None if " " in default else default,
+                        help=f"configuration (default: {default})")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="change a parameter of the configuration; may be repeated")
 
@@ -146,6 +160,24 @@ def _synth(options) -> None:
         print(f"{name:<20} {value}")
     if options.json:
         files.write_json(options.json, figures)
+
+
+def _gemm(options) -> int:
+    from winnow.bench import gemm, shapes
+
+    wanted = shapes.parse(options.shapes)
+    if options.config is None:
+        options.config = "small" if options.cores in (None, 1) else "bench"
+    chip = _config(options)
+    if options.cores is not None:
+        chip = chip.with_(cores=options.cores)
+    if options.json:
+        files.check_folder(options.json.parent)
+    results = list(gemm.measure(chip, wanted))
+    print(gemm.table(results))
+    if options.json:
+        files.write_json(options.json, gemm.as_json(results))
+    return 0 if all(result.equal for result in results) else 1
 
 
 def _program(options) -> None:

@@ -1,0 +1,1 @@
+"""Measurements in the generated Verilog, checked to the bit."""
