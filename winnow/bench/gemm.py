@@ -11,7 +11,7 @@ from tqdm import tqdm
 from isa.assembler import assemble, to_bytes
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from winnow.bench import operands, reference
-from winnow.bench.lowering import Lowered, lower
+from winnow.bench.lowering import lower
 from winnow.bench.shapes import Gemm
 from winnow.compiler import elementwise
 from winnow.compiler.operations import Operation
@@ -125,8 +125,8 @@ def measure(config: Config, shapes: list[Gemm], *, seed: int = 0, stalls: float 
               file=sys.stderr, flush=True)
     try:
         with Simulation(config, memory_bytes=size, seed=seed + 1, stalls=stalls) as chip, \
-                tqdm(total=sum(job.lowered.predicted for job in jobs), desc="products", unit="cycle",
-                     unit_scale=True, disable=not show,
+                tqdm(total=sum(job.lowered.predicted for job in jobs), desc="products",
+                     unit="cycle", unit_scale=True, disable=not show,
                      mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
             model = ModelDevice(config, size)
             on_chip, on_model = Driver(chip), Driver(model)

@@ -23,6 +23,7 @@ MOST_SIDE = (1 << COORDINATE_BITS) - 1
 ALIGNED = 64  # words that a buffer is a multiple of, so that moves have long runs
 SKEW = 1  # words between two buffers, so that what is read from both at once is in different banks
 START, TAIL = 10, 13  # cycles before the first word and after the last one
+MOST_GROUPS = 1  # of cores
 TRIED = 8  # cuts whose cycles are predicted in full
 
 
@@ -165,7 +166,7 @@ class Lowered:
                          [self.stream, self.tiles], [self.result])
 
 
-def _cuts(config: Config, shape: Gemm):
+def cuts(config: Config, shape: Gemm):
     """Every cut worth a look."""
     for swap, cores, groups in product((False, True), range(1, config.cores + 1),
                                        range(1, MOST_GROUPS + 1)):
@@ -181,21 +182,18 @@ def _cuts(config: Config, shape: Gemm):
                     yield cut
 
 
-MOST_GROUPS = 1  # that the hardware has
-
-
 def lower(config: Config, shape: Gemm, scale: int) -> Lowered:
     """The lowering of a product in the fewest predicted cycles; `UserError` if there is none."""
     passes = shape.depth
     if passes > config.max_passes:
         raise UserError(f"shape {shape}: k = {shape.k} is {passes} passes of {LANES}, an "
                         f"accumulator holds {config.max_passes}")
-    cuts = sorted(_cuts(config, shape), key=lambda cut: (cut.estimate(), cut.cores * cut.groups))
-    if not cuts:
+    ordered = sorted(cuts(config, shape), key=lambda cut: (cut.estimate(), cut.cores * cut.groups))
+    if not ordered:
         raise UserError(f"shape {shape}: cannot be cut into loops of at most {MOST_COUNT} rounds")
-    within = [cut for cut in cuts if _size(cut) <= min(config.words, 1 << ADDRESS_BITS)]
+    within = [cut for cut in ordered if _size(cut) <= min(config.words, 1 << ADDRESS_BITS)]
     if not within:
-        raise UserError(f"shape {shape}: needs {8 * min(map(_size, cuts))} bytes of scratchpad, "
+        raise UserError(f"shape {shape}: needs {8 * min(map(_size, ordered))} bytes of scratchpad, "
                         f"configuration {config.name} has {8 * config.words}")
     return min((Lowered(config, cut, scale) for cut in within[:TRIED]),
                key=lambda lowered: lowered.predicted)
