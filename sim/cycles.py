@@ -1,41 +1,152 @@
-"""How many cycles an operation takes, from the configuration and its registers alone."""
+"""How many cycles an operation takes, from the configuration and its registers alone.
+
+The scratchpad is the operation's own, and external memory answers without stalls. Operations that
+trap are not looked at.
+"""
 
 from dataclasses import dataclass
 from math import prod
 
-from isa.config import Config
-from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS
+from isa.config import WORD_BYTES, Config
+from isa.formats import FormatCode
+from isa.registers import (
+    BLOCKS,
+    POSITIONS,
+    REDUCED,
+    REDUCTION,
+    ROWS,
+    VECTOR_INPUTS,
+    VECTOR_OUTPUTS,
+    Activation,
+    Operand,
+    Reduce,
+    Unit,
+)
 from sim.draining import Draining
 from sim.feeding import Feeding
 from sim.registers import Registers
 
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
 
+LANES = 21  # cycles of a vector operation on one group, beside its inputs and outputs
+FLOAT_WORDS = 4  # of a group in binary32
+CODE_CYCLES, FLOAT_CYCLES, SUM_CYCLES = 3, 3, 9  # from the lanes to memory, but for taking turns
+
+BEATS = 16  # of a burst at most
+BURSTS = 4  # under way at most
+ASKED, ANSWERED = 2, 4  # cycles before the first request, and beside the latency of each
+MOVE_END = 2  # cycles after the last word
+
 
 @dataclass(frozen=True)
-class Cycles:
-    """Cycles of one operation, from its start to its last write, both included."""
+class Memory:
+    """External memory: cycles from a burst to its first answer, as `Simulation` has them."""
 
-    total: int
-    words: int = 0  # of the stream, of all groups
+    latency: int = 8
 
 
-def tensor(config: Config, registers: Registers) -> Cycles:
-    """A tensor operation that traps at nothing, with the scratchpad to itself."""
+def of(config: Config, unit: Unit, registers: Registers, memory: Memory | None = None) -> int:
+    """Cycles of an operation, from its start to its end, both included."""
+    match unit:
+        case Unit.TENSOR:
+            return tensor(config, registers)
+        case Unit.VECTOR:
+            return vector(registers)
+        case Unit.MOVE:
+            return move(config, registers, memory or Memory())
+
+
+def tensor(config: Config, registers: Registers) -> int:
+    """Blocks are fed while the ones before them are drained; two at a time have accumulators."""
     positions = registers["tensor.positions"]
     counts = {loop: positions[loop] for loop in (*POSITIONS, *ROWS)}
     counts |= registers["tensor.reduction"] | registers["tensor.blocks"]
     counts["core"] = positions["cores"]
     groups, merge = (registers["tensor.groups"][name] for name in ("groups", "merge"))
-    size = prod(counts[p] for p in POSITIONS)
-    blocks = prod(counts[b] for b in BLOCKS)
     feeds = [Feeding(config, registers, counts, group) for group in range(groups)]
-    drain = Draining(config, registers, size, counts["core"] * (1 if merge else groups))
+    drain = Draining(config, registers, prod(counts[p] for p in POSITIONS),
+                     counts["core"] * (1 if merge else groups))
     free = [0] * ACCUMULATORS
-    for block in range(blocks):
+    for block in range(prod(counts[b] for b in BLOCKS)):
         room = free[block % ACCUMULATORS]
-        fed = [feed.block(room) for feed in feeds]
-        complete = max(first for first, _ in fed) + config.tree_stages + 1
+        complete = max([feed.block(room) for feed in feeds]) + config.tree_stages + 1
         free[block % ACCUMULATORS] = drain.block(complete)
-    words = blocks * groups * size * prod(counts[r] for r in REDUCTION)
-    return Cycles(drain.finish() + 1, words)
+    return drain.finish() + 1
+
+
+def passes(registers: Registers) -> int:
+    """Passes of a tensor operation, of all blocks and groups."""
+    counts = registers["tensor.reduction"] | registers["tensor.blocks"]
+    return prod(counts[loop] for loop in REDUCTION + BLOCKS) * registers["tensor.groups"]["groups"]
+
+
+def vector(registers: Registers) -> int:
+    """A group takes as many cycles as its widest input, or its outputs; inputs and outputs that
+    begin in the same bank would take more."""
+    op = registers["vector.op"]
+    counts = registers["vector.counts"] | registers["vector.outer"]
+    enabled = [registers[f"vector.{o}.mode"] for o in VECTOR_OUTPUTS]
+    if op["reduce"] == Reduce.SUM:
+        enabled = enabled[:-1]
+    formats = [mode["format"] for mode in enabled if mode["enable"]]
+    wide = FormatCode.BINARY32 in formats
+    codes = sum(code != FormatCode.BINARY32 for code in formats)
+    inputs = [registers["vector.inputs"][i] for i in _inputs(registers)]
+    read = max((FLOAT_WORDS if code == FormatCode.BINARY32 else 1 for code in inputs), default=0)
+    written = max(FLOAT_WORDS * wide, codes)
+    after = max(FLOAT_CYCLES * wide, CODE_CYCLES + codes if codes else 0,
+                SUM_CYCLES if op["reduce"] == Reduce.SUM else 0)
+
+    inner = prod(counts[loop] for loop in REDUCED)
+    rounds = counts["n5"] if op["channel"] else 1
+    nests = prod(counts.values()) // inner // rounds  # of a round
+    if op["reduce"] == Reduce.MAX:
+        last = inner * max(read, 1)
+        nest = max(last, written)
+    else:
+        last = inner * max(read, written, 1)
+        nest = max(last, FLOAT_WORDS if op["reduce"] else 0)
+    # Coefficients are read before a round; a gap in lanes that wait for outputs is as much shorter.
+    gap = FLOAT_WORDS * op["channel"].bit_count() + 1 if op["channel"] else 0
+    a_round = max(nests * inner * max(read, 1) + gap,
+                  nests * nest + -(-gap // max(nest // inner, 1)))
+    return (LANES + read + gap + (rounds - 1) * a_round + (nests - 1) * nest
+            + (last - last // inner) + after)
+
+
+def _inputs(registers: Registers) -> list[str]:
+    """The inputs of a vector operation that are read."""
+    op = registers["vector.op"]
+    named = {op[o] for o in "abcdef"}
+    if op["activation"] == Activation.MASK or op["gate"]:
+        named.add(Operand.Z)
+    if op["reduce"] == Reduce.MAX and registers["vector.o1.mode"]["enable"]:
+        named.add(Operand.X)
+    return [i for i in VECTOR_INPUTS if Operand[i.upper()] in named]
+
+
+def move(config: Config, registers: Registers, memory: Memory) -> int:
+    """Bursts follow each other without a gap unless they are too short to cover the latency."""
+    asked, end = ASKED - 1, 0
+    ends = [0] * BURSTS
+    for number, words in enumerate(bursts(config, registers)):
+        asked = max(asked + 1, ends[number % BURSTS] + 1)
+        end = max(asked + ANSWERED + memory.latency, end + 1) + words - 1
+        ends[number % BURSTS] = end
+    return end + MOVE_END
+
+
+def bursts(config: Config, registers: Registers):
+    """Beats of each burst of a move: they end at a multiple of the largest burst."""
+    counts = registers["move.counts"]
+    beat = WORD_BYTES * config.axi_words
+    for n2 in range(counts["n2"]):
+        for n1 in range(counts["n1"]):
+            first = (registers["move.external.base"]["address"]
+                     + n1 * registers["move.external.n1"]["stride"]
+                     + n2 * registers["move.external.n2"]["stride"]) // beat
+            last = first + -(-counts["words"] // config.axi_words)
+            while first < last:
+                stop = min(last, (first // BEATS + 1) * BEATS)
+                yield stop - first
+                first = stop

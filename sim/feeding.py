@@ -43,9 +43,8 @@ class Feeding:
         self.swapped = 0
         self.swapped = self._load(2 - self.positions + self.shift, 0, gap=False)
 
-    def block(self, room: int) -> tuple[int, int]:
-        """Feeds a block, not before cycle `room`: the cycles of the first and the last word of its
-        last pass."""
+    def block(self, room: int) -> int:
+        """Feeds a block, not before cycle `room`: the cycle of the first word of its last pass."""
         for _ in range(self.passes):
             self.number += 1
             first = max(self.swapped + 1, room)
@@ -53,7 +52,7 @@ class Feeding:
             ready = self._load(first, 1, gap=first > self.swapped + 1 or self.late)
             self.late = ready > last
             self.swapped = max(ready, last)
-        return first, last
+        return first
 
     late = False  # the present pass had to wait for its tile
 

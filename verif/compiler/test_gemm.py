@@ -106,4 +106,4 @@ def test_depth_of_an_accumulator_is_a_bound():
 
 def test_prediction_is_of_the_whole_operation():
     lowered = lower(named("small"), Gemm(12, 16, 16), 0)
-    assert lowered.predicted == cycles.tensor(named("small"), lowered.registers).total == 71
+    assert lowered.predicted == cycles.tensor(named("small"), lowered.registers) == 71

@@ -124,7 +124,7 @@ class Lowered:
         self.registers = defaults(Unit.TENSOR)
         for name, values in resolve(self.operation).items():
             self.registers[name] = self.registers[name] | values
-        self.predicted = cycles.tensor(config, self.registers).total
+        self.predicted = cycles.tensor(config, self.registers)
 
     def _operation(self, scale: int) -> Operation:
         cut, depth = self.cut, self.cut.shape.depth
