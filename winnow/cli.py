@@ -64,9 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     synth.set_defaults(command=_synth)
 
-<<<<<<< HEAD
-    program = commands.add_parser("program", help="compile a training step to assembly")
-=======
     bench = commands.add_parser("bench", help="measure on the generated Verilog")
     benches = bench.add_subparsers(required=True, metavar="BENCH")
     gemm = benches.add_parser("gemm", help="matrix products, FP8, each checked to the bit")
@@ -76,8 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     gemm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     gemm.set_defaults(command=_gemm)
 
-    program = commands.add_parser("program", help="compile a network to assembly")
->>>>>>> ce15780 (winnow bench gemm: matrix products on the Verilog, checked to the bit)
+    program = commands.add_parser("program", help="compile a training step to assembly")
     _config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")

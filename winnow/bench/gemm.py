@@ -13,7 +13,7 @@ from isa.config import LANES, TREES, WORD_BYTES, Config
 from winnow.bench import operands, reference
 from winnow.bench.lowering import lower
 from winnow.bench.shapes import Gemm
-from winnow.compiler import elementwise
+from winnow.compiler import moves
 from winnow.compiler.operations import Operation
 from winnow.compiler.placement import External
 from winnow.compiler.text import ProgramText
@@ -67,9 +67,9 @@ class Job:
         at = {name: start for name, (start, _) in self.external.regions.items()}
         buffers = (low.stream, low.tiles, low.result)
         programs = {
-            "fill": [elementwise.fill(buffer, at[buffer.name]) for buffer in buffers],
+            "fill": [moves.fill(buffer, at[buffer.name]) for buffer in buffers],
             "compute": [low.operation],
-            "store": [elementwise.store(low.result, at[low.result.name])],
+            "store": [moves.store(low.result, at[low.result.name])],
         }
         for name, operations in programs.items():
             code = np.frombuffer(_program(operations), np.uint8)
