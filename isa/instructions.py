@@ -54,7 +54,11 @@ _WAIT = Field("wait", 16, TOKENS, Kind.MASK, 0, "tokens taken, one each, before 
 _POST = Field("post", 0, TOKENS, Kind.MASK, 0, "tokens given, one each, when it is done",
               optional=True)
 _TAG = Field("tag", 32, 5, Kind.UNSIGNED, 0, "counter group", optional=True)
-_LENGTH = Field("end", 32, 20, Kind.TARGET, 0, "instructions of the body")
+
+
+def _length(width: int) -> Field:
+    return Field("end", 32, width, Kind.TARGET, 0, "instructions of the body")
+
 
 TABLE = (
     Instruction("nop", 0x01, (), "nothing"),
@@ -68,9 +72,9 @@ TABLE = (
     Instruction("skip", 0x07, (Field("condition", 52, 2, Kind.CONDITION), _RS, _RT,
                                Field("end", 0, 12, Kind.TARGET)),
                 "jumps forward over `end` instructions where `rs condition rt` holds"),
-    Instruction("loop", 0x08, (Field("count", 0, 32), _LENGTH),
+    Instruction("loop", 0x08, (Field("count", 0, 32), _length(20)),
                 "runs the following `end` instructions `count` times; up to 4 deep"),
-    Instruction("loopr", 0x09, (_scalar("rs", 52), _LENGTH), "loop with the count in rs"),
+    Instruction("loopr", 0x09, (_RS, _length(16)), "loop with the count in rs"),
     Instruction("set", 0x0A, (_REGISTER, Field("value", 0, 48, Kind.MASK)),
                 "the unit register takes `value`; written field by field in assembly"),
     Instruction("setr", 0x0B, (_REGISTER, Field("rs", 44, 4, Kind.SCALAR), _IMM),

@@ -169,15 +169,15 @@ class Issue(wiring.Component):
         looping = Signal()
         empty = Signal()
         over = Signal()
+        body = Mux(actions["loopr"], field(word, "loopr", "end"), field(word, "loop", "end"))
         m.d.comb += [
-            beyond.eq(next_pc + Mux(actions["skip"], field(word, "skip", "end"),
-                                    field(word, "loop", "end"))),
+            beyond.eq(next_pc + Mux(actions["skip"], field(word, "skip", "end"), body)),
             equal.eq(left == right),
             less.eq(left.as_signed() < right.as_signed()),
             looping.eq(actions["loop"] | actions["loopr"]),
             loops.count.eq(Mux(actions["loopr"], operand("loopr", "rs"),
                                field(word, "loop", "count"))),
-            empty.eq((loops.count == 0) | (field(word, "loop", "end") == 0)),
+            empty.eq((loops.count == 0) | (body == 0)),
             loops.clear.eq(self.clear),
             loops.advance.eq(advance),
             loops.push.eq(looping & ~empty),
