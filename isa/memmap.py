@@ -23,7 +23,7 @@ class Control(IntEnum):
     NAN_PC = 0x24  # the first operation that set Flag.NAN
     INTERRUPT_ENABLE = 0x28  # bit 0
     COUNTERS = 0x100  # 64 bits each, low half first, in the order of COUNTERS
-    TAG_COUNTERS = 0x400  # for each tag: busy cycles, then stream words, 64 bits each
+    TAG_COUNTERS = 0x400  # for each tag TAG_BYTES: its TAG_COUNTERS, 64 bits each
 
 
 class Status(IntEnum):
@@ -87,13 +87,18 @@ COUNTERS = (
 COUNTER_INDEX = {counter.name: i for i, counter in enumerate(COUNTERS)}
 
 
+# What the tensor operations of a tag took: `span` is from the start of each to that of the next.
+TAG_COUNTERS = ("busy", "words", "span")
+TAG_BYTES = 32
+
+
 def counter_offset(name: str) -> int:
     """Byte offset of the low half of a counter."""
     return Control.COUNTERS + 8 * COUNTER_INDEX[name]
 
 
-def tag_offset(tag: int) -> int:
-    """Byte offset of a tag's two counters: busy cycles, stream words."""
+def tag_offset(tag: int, counter: str) -> int:
+    """Byte offset of the low half of one of a tag's counters."""
     if not 0 <= tag < TAGS:
         raise ValueError(f"tag = {tag}: must be from 0 to {TAGS - 1}")
-    return Control.TAG_COUNTERS + 16 * tag
+    return Control.TAG_COUNTERS + TAG_BYTES * tag + 8 * TAG_COUNTERS.index(counter)

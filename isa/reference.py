@@ -2,7 +2,7 @@
 
 from isa.fields import Field, Kind
 from isa.instructions import LOOP_DEPTH, SCALARS, TABLE, TOKEN_MOST, TOKENS
-from isa.memmap import COUNTERS, Control, Flag, Status, Trap
+from isa.memmap import COUNTERS, TAG_BYTES, Control, Flag, Status, Trap
 from isa.registers import REGISTERS, TAGS, Activation, AuxMode, Operand, Unit
 
 
@@ -74,5 +74,6 @@ def _counters():
     yield _table(("offset", "counter", "equal in model and hardware", ""), [
         (f"{Control.COUNTERS + 8 * i:#05x}", c.name, "yes" if c.exact else "no", c.text)
         for i, c in enumerate(COUNTERS)])
-    yield f"For each of {TAGS} tags from {Control.TAG_COUNTERS.value:#05x}, 16 bytes: cycles " \
-          f"that operations of the tag were busy, words that they streamed.\n"
+    yield f"For each of {TAGS} tags from {Control.TAG_COUNTERS.value:#05x}, {TAG_BYTES} bytes: " \
+          f"cycles that operations of the tag were busy, words that they streamed, and cycles " \
+          f"from the start of each to that of the next.\n"

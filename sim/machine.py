@@ -98,9 +98,9 @@ class Machine:
         if Control.COUNTERS <= offset < Control.COUNTERS + 8 * len(memmap.COUNTERS):
             index, high = divmod((offset - Control.COUNTERS) // 4, 2)
             return (state.counters[memmap.COUNTERS[index].name] >> 32 * high) % WORD32
-        tag, part = divmod(offset - Control.TAG_COUNTERS, 16)
-        if tag >= 0 and part >= 8:
-            return (state.tag_words[tag] >> 32 * (part == 12)) % WORD32
+        tag, part = divmod(offset - Control.TAG_COUNTERS, memmap.TAG_BYTES)
+        if tag >= 0 and part // 8 == memmap.TAG_COUNTERS.index("words"):
+            return (state.tag_words[tag] >> 32 * (part % 8 // 4)) % WORD32
         plain = {
             Control.ID: memmap.ID_VALUE,
             Control.STATUS: (not state.done) << Status.BUSY | state.done << Status.DONE

@@ -33,7 +33,10 @@ class Statistics:
             _finite(fmt, c) for fmt, c in zip(formats, (codes, factor), strict=True))
         live, f_live = (~floats.element_zero(c) for c in (codes, factor))
         lowest = self.config.lowest_exponent
-        sums = np.stack([_dot(o, np.ones_like(o), lowest), _dot(o, f, lowest)], axis=-2)
+        dots = [_dot(o, np.ones_like(o), lowest), _dot(o, f, lowest)]
+        if any(d.dtype == object for d in dots):
+            dots = [exact.as_integers(d) for d in dots]
+        sums = np.stack(dots, axis=-2)
         poison = np.stack([o_special.any(axis=-2),
                            (o_special & f_live | live & f_special).any(axis=-2)], axis=-2)
         for where in np.ndindex(sums.shape[:2]):

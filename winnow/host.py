@@ -8,7 +8,17 @@ from typing import Protocol
 import numpy as np
 
 from isa.config import Config
-from isa.memmap import COUNTERS, ID_VALUE, Control, Flag, Status, Trap, counter_offset, tag_offset
+from isa.memmap import (
+    COUNTERS,
+    ID_VALUE,
+    TAG_COUNTERS,
+    Control,
+    Flag,
+    Status,
+    Trap,
+    counter_offset,
+    tag_offset,
+)
 from isa.registers import TAGS
 from sim.machine import Machine
 
@@ -92,10 +102,10 @@ class Driver:
         """All counters by name."""
         return {c.name: self._read64(counter_offset(c.name)) for c in COUNTERS}
 
-    def tag_counters(self) -> list[tuple[int, int]]:
-        """For each tag: cycles busy, words streamed."""
-        return [(self._read64(tag_offset(t)), self._read64(tag_offset(t) + 8))
-                for t in range(TAGS)]
+    def tag_counters(self) -> list[dict[str, int]]:
+        """For each tag its `TAG_COUNTERS`: cycles busy, words streamed, cycles to the next."""
+        return [{name: self._read64(tag_offset(tag, name)) for name in TAG_COUNTERS}
+                for tag in range(TAGS)]
 
     def _read64(self, offset: int) -> int:
         return self.device.read32(offset) + (self.device.read32(offset + 4) << 32)

@@ -34,18 +34,19 @@ class Report:
         return asdict(self)
 
     def count(self, program: TrainingProgram, counters: dict[str, int],
-              tags: list[tuple[int, int]]) -> None:
+              tags: list[dict[str, int]]) -> None:
         """Take the counters of a device that measures cycles."""
         self.counters = counters
         self.cycles = counters["cycles"]
         for phase in PHASES:
-            rows = [(layer.name, *tags[program.tags[i, phase]])
+            rows = [(layer.name, tags[program.tags[i, phase]])
                     for i, layer in enumerate(program.layers) if (i, phase) in program.tags]
-            busy, words = (sum(row[column] for row in rows) for column in (1, 2))
+            busy, words = (sum(row[name] for _, row in rows) for name in ("busy", "words"))
             self.utilisation[phase] = words / busy if busy else 0.0
             self.layers += [
-                {"layer": name, "phase": phase, "busy_cycles": cycles, "stream_words": streamed,
-                 "utilisation": streamed / cycles} for name, cycles, streamed in rows if cycles]
+                {"layer": name, "phase": phase, "busy_cycles": row["busy"],
+                 "stream_words": row["words"], "utilisation": row["words"] / row["busy"]}
+                for name, row in rows if row["busy"]]
 
     def text(self) -> str:
         """A few lines for the terminal."""

@@ -37,7 +37,7 @@ class Runner:
         self.curve = []
         self.seconds = 0.0
         self.counters: dict[str, int] = {}
-        self.tags: list[tuple[int, int]] = []
+        self.tags: list[dict[str, int]] = []
 
     def run(self, work: Round, bar: tqdm) -> None:
         """One round; training adds to the curve."""
@@ -69,9 +69,10 @@ class Runner:
         for name, value in self.driver.counters().items():
             self.counters[name] = self.counters.get(name, 0) + value
         tags = self.driver.tag_counters()
-        before = self.tags or [(0, 0)] * len(tags)
-        self.tags = [tuple(map(sum, zip(a, b, strict=True)))
-                     for a, b in zip(before, tags, strict=True)]
+        for sums, new in zip(self.tags, tags, strict=bool(self.tags)):
+            for name in sums:
+                new[name] += sums[name]
+        self.tags = tags
 
     def test_accuracy(self, bar: tqdm) -> float:
         """The share of test images whose highest score is that of their class."""

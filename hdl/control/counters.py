@@ -1,14 +1,12 @@
-"""The performance counters: one for each row of the table, and two for each tag."""
+"""The performance counters of the whole chip: one for each row of the table."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.memory.regfile import RegisterFile
-from hdl.tensor.events import TensorEvents
 from isa.config import LANES, TREES
 from isa.memmap import COUNTER_INDEX, COUNTERS
-from isa.registers import TAGS
 
 COUNTER_BITS = 64
 MACS_SHIFT = (TREES * LANES).bit_length() - 1  # of a core and cycle
@@ -83,59 +81,4 @@ class Counters(wiring.Component):
                               total["read"])),
         ]
         m.d.sync += written.eq(Mux(self.clear, 0, written | (1 << turn)))
-        return m
-
-
-class TagCounters(wiring.Component):
-    """Busy cycles and stream words of the tensor operations of each tag.
-
-    Members
-    -------
-    clear : all are zero
-    events : TensorEvents; between two operations there is at least one cycle that is not busy
-    tag, cycles, words : the counters of a tag, in the same cycle. They have what the operations of
-        that tag took that are done, from two cycles after the end of each.
-    """
-
-    def __init__(self):
-        super().__init__({
-            "clear": In(1),
-            "events": In(TensorEvents()),
-            "tag": In(range(TAGS)),
-            "cycles": Out(COUNTER_BITS),
-            "words": Out(COUNTER_BITS),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        events = self.events
-        present = Signal.like(events.tag)
-        was_busy = Signal()
-        done = Signal()
-        written = Signal(TAGS)  # the rows are not reset; what was not written is zero
-        m.d.comb += done.eq(was_busy & ~events.busy)
-        m.d.sync += was_busy.eq(events.busy)
-        with m.If(events.busy):
-            m.d.sync += present.eq(events.tag)
-        with m.If(done):
-            m.d.sync += written.bit_select(present, 1).eq(1)
-        with m.If(self.clear):
-            m.d.sync += [written.eq(0), was_busy.eq(0)]
-
-        for name, output, pulse in (("cycles", self.cycles, events.busy),
-                                    ("words", self.words, events.stream_word)):
-            rows = RegisterFile(width=COUNTER_BITS, depth=TAGS, reads=2)
-            m.submodules[name] = rows
-            count = Signal(COUNTER_BITS, name=f"present_{name}")
-            before = Signal(COUNTER_BITS, name=f"before_{name}")
-            m.d.comb += [
-                rows.read_address[0].eq(self.tag),
-                output.eq(Mux((written >> self.tag)[0], rows.read_data[0], 0)),
-                rows.read_address[1].eq(present),
-                before.eq(Mux((written >> present)[0], rows.read_data[1], 0)),
-                rows.write_enable.eq(done),
-                rows.write_address.eq(present),
-                rows.write_data.eq(before + count),
-            ]
-            m.d.sync += count.eq(Mux(self.clear | done, 0, count + pulse))
         return m

@@ -3,12 +3,22 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hdl.axi import LITE_ADDRESS_BITS, LITE_DATA_BITS
 from hdl.control.counters import COUNTER_BITS
 from hdl.interfaces import CAUSE_BITS, PC_BITS
 from isa.instructions import BY_MNEMONIC
-from isa.memmap import COUNTERS, ID_VALUE, Control, Flag, Status, Trap
+from isa.memmap import (
+    COUNTERS,
+    ID_VALUE,
+    TAG_BYTES,
+    TAG_COUNTERS,
+    Control,
+    Flag,
+    Status,
+    Trap,
+)
 from isa.registers import TAGS
 
 COUNTER_BYTES = COUNTER_BITS // 8
@@ -61,8 +71,7 @@ class ControlRegisters(wiring.Component):
             "counter": Out(range(len(COUNTERS))),
             "counter_value": In(COUNTER_BITS),
             "tag": Out(range(TAGS)),
-            "tag_cycles": In(COUNTER_BITS),
-            "tag_words": In(COUNTER_BITS),
+            "tag_counter": In(COUNTER_BITS).array(len(TAG_COUNTERS)),
             "interrupt": Out(1),
         })
 
@@ -141,12 +150,16 @@ class ControlRegisters(wiring.Component):
         m.d.comb += [
             index.eq((address - Control.COUNTERS) >> low),
             in_counters.eq((address >= Control.COUNTERS) & (index < len(COUNTERS))),
-            in_tags.eq((address >= tags) & (address < tags + 2 * COUNTER_BYTES * TAGS)),
+            in_tags.eq((address >= tags) & (address < tags + TAG_BYTES * TAGS)),
             self.counter.eq(index),
-            self.tag.eq((address - tags) >> (low + 1)),
-            value.eq(Mux(in_tags, Mux(address[low], self.tag_words, self.tag_cycles),
-                         self.counter_value)),
+            self.tag.eq((address - tags) >> exact_log2(TAG_BYTES)),
         ]
+        with m.If(in_tags), m.Switch(address[low:exact_log2(TAG_BYTES)]):
+            for i in range(len(TAG_COUNTERS)):
+                with m.Case(i):
+                    m.d.comb += value.eq(self.tag_counter[i])
+        with m.Else():
+            m.d.comb += value.eq(self.counter_value)
         with m.If(in_counters | in_tags):
             m.d.sync += self.read_data.eq(Mux(
                 half, value[LITE_DATA_BITS:], value[:LITE_DATA_BITS]))

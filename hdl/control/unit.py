@@ -5,11 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.axi import AxiLite, ReadChannel
-from hdl.control.counters import PULSES, Counters, TagCounters
+from hdl.control.counters import PULSES, Counters
 from hdl.control.fetch import Fetch
 from hdl.control.issue import Issue
 from hdl.control.lite import LitePort
 from hdl.control.registers import ControlRegisters
+from hdl.control.tag_counters import TagCounters
 from hdl.control.tokens import Tokens
 from hdl.interfaces import UnitCommand
 from hdl.tensor.events import TensorEvents
@@ -190,8 +191,9 @@ class ControlUnit(wiring.Component):
             counters.index.eq(registers.counter),
             registers.counter_value.eq(counters.value),
             tag_counters.clear.eq(begin),
+            tag_counters.enable.eq(busy),
             tag_counters.tag.eq(registers.tag),
-            registers.tag_cycles.eq(tag_counters.cycles),
-            registers.tag_words.eq(tag_counters.words),
+            *(registers.tag_counter[i].eq(value)
+              for i, value in enumerate(tag_counters.counters)),
         ]
         connect(m, flipped(self.events), tag_counters.events)

@@ -2,7 +2,16 @@
 
 import cocotb
 
-from isa.memmap import ID_VALUE, Control, Flag, Status, Trap, counter_offset, tag_offset
+from isa.memmap import (
+    ID_VALUE,
+    TAG_COUNTERS,
+    Control,
+    Flag,
+    Status,
+    Trap,
+    counter_offset,
+    tag_offset,
+)
 from isa.registers import REGISTERS
 from verif import bench, streams
 from verif.control.agents import Bench
@@ -290,8 +299,8 @@ async def tensor_events(dut):
             totals["words"] += words
             totals["saturations"] += saturations
             await streams.cycles(dut)
-        for name in ("busy", "stream_word", "saturations", "wait_stream", "wait_stationary",
-                     "wait_drain"):
+        for name in ("busy", "stream_word", "cores", "saturations", "wait_stream",
+                     "wait_stationary", "wait_drain"):
             e[name].value = 0
         await streams.cycles(dut)
         return totals
@@ -306,8 +315,10 @@ async def tensor_events(dut):
     read = b.host.read64
     for tag in (0, 3, 5, 31):
         mine = [(cycles, totals) for t, cycles, totals in done if t == tag]
-        assert await read(tag_offset(tag)) == sum(c for c, _ in mine)
-        assert await read(tag_offset(tag) + 8) == sum(t["words"] for _, t in mine)
+        assert await read(tag_offset(tag, "busy")) == sum(c for c, _ in mine)
+        assert await read(tag_offset(tag, "words")) == sum(t["words"] for _, t in mine)
+    for tag, cycles in plan[1:3]:  # the next operation follows after one cycle
+        assert await read(tag_offset(tag, "span")) == cycles + 1
     assert await read(counter_offset("macs")) == 64 * sum(t["cores"] for *_, t in done)
     assert await read(counter_offset("saturations")) == sum(t["saturations"] for *_, t in done)
     assert await read(counter_offset("tensor_busy")) == sum(c for _, c, _ in done)
@@ -328,4 +339,4 @@ async def tensor_events(dut):
     ending = await b.wait()
     assert (ending.cause, ending.pc) == (Trap.DEADLOCK, 1)
     await b.halts("halt 0")
-    assert await read(tag_offset(3)) == 0 and await read(tag_offset(3) + 8) == 0
+    assert [await read(tag_offset(3, name)) for name in TAG_COUNTERS] == [0] * len(TAG_COUNTERS)

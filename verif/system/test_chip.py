@@ -9,13 +9,15 @@ from verif import seeds
 from verif.simulation import Simulation
 from verif.system.networks import random_session
 from winnow.compiler.placement import PlacementError
+from winnow.compiler.step import TileError
 from winnow.host import Driver, ModelDevice
 from winnow.run import difference
 from winnow.session import Session
 
 CONFIGS = {
     "small": named("small"),
-    "cores": Config(cores=2, block=8, tree_stages=0),
+    "groups": Config(cores=4, block=16, tree_stages=1, axi_words=4, scratchpad_kib=64),
+    "cores": Config(cores=2, block=8, tree_stages=0, axi_words=2),
     "wide": Config(mode="e5m2", accumulator_bits=88, block=128, tree_stages=3, banks=32),
 }
 CYCLES = 200_000
@@ -25,11 +27,23 @@ def fitting_session(config: Config, name: str) -> Session:
     """The first random session of that name that fits the configuration."""
     generator = seeds.generator(name)
     for _ in range(100):
+        session = random_session(config, generator)
         try:
-            return random_session(config, generator)
-        except PlacementError:
+            assert session.program.training.operations and session.program.evaluation.operations
+            return session
+        except (PlacementError, TileError):
             continue
     raise AssertionError("no network fits")
+
+
+def work(session: Session, device, units: int):
+    """Train and evaluate; yields the driver after each program."""
+    driver = Driver(device)
+    session.place(device.memory)
+    for part in (*session.rounds, *session.test_rounds):
+        session.load(device.memory, part)
+        driver.execute(session.program.address("program"), units)
+        yield driver
 
 
 @pytest.mark.parametrize("case", range(6))
@@ -40,20 +54,17 @@ def test_training_program(name, case):
     session = fitting_session(config, f"chip {case}")
     size = session.program.external.size
     model = ModelDevice(config, size)
-    session.place(model.memory)
-    on_model = Driver(model)
-    on_model.execute(0)
     stalls = 0.3 if case % 2 else 0.0
     with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=stalls,
                     latency=case) as chip:
-        session.place(chip.memory)
-        on_chip = Driver(chip)
-        on_chip.execute(0, CYCLES)
-        assert difference(session.program, chip.memory, model.memory) is None
-        chip_counters, model_counters = on_chip.counters(), on_model.counters()
-        for counter in COUNTERS:
-            if counter.exact:
-                assert chip_counters[counter.name] == model_counters[counter.name], counter.name
-        assert [words for _, words in on_chip.tag_counters()] == [
-            words for _, words in on_model.tag_counters()]
+        for on_chip, on_model in zip(work(session, chip, CYCLES), work(session, model, CYCLES),
+                                     strict=True):
+            assert difference(session.program, chip.memory, model.memory) is None
+            chip_counters, model_counters = on_chip.counters(), on_model.counters()
+            for counter in COUNTERS:
+                if counter.exact:
+                    assert chip_counters[counter.name] == model_counters[counter.name], \
+                        counter.name
+            assert [tag["words"] for tag in on_chip.tag_counters()] == [
+                tag["words"] for tag in on_model.tag_counters()]
         assert np.count_nonzero(chip.memory[session.program.external.slice("masters")])
