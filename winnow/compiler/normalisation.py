@@ -64,10 +64,9 @@ class Norm:
     def __post_init__(self):
         for name in self.RESIDENT:
             setattr(self, name, self._buffer(name, GROUP_WORDS))
-        self.new_step()
 
     def new_step(self) -> None:
-        """Fresh buffers of one step."""
+        """Fresh buffers of one step: each step is placed by itself."""
         for name in self.STEP:
             setattr(self, name, self._buffer(name, GROUP_WORDS))
         words = -(-2 * self.raw_words * self.layer.output.blocks // GROUP_WORDS) * GROUP_WORDS

@@ -63,6 +63,9 @@ class Step:
         self.config, self.graph, self.batch = memory.config, memory.graph, memory.batch
         self.operations: list[Operation] = []
         self.job = 0
+        for parameters in memory.parameters:
+            if parameters.norm:
+                parameters.norm.new_step()
         self.scores = Buffer("scores", memory.eights * memory.classes * GROUP_WORDS)
         self.errors = Buffer("errors", memory.eights * memory.classes)
 
@@ -274,6 +277,8 @@ class Step:
         weights = {layer: self.weights(layer) for layer in made.readers
                    if not self.graph.layers[layer].average}
         bias = Norm(source, self.config.raw_words) if source.bias else None
+        if bias:
+            bias.new_step()
         sums = norm or bias
         for each in filter(None, (sums, other)):
             self.emit(each.clear("backward"))
