@@ -35,8 +35,8 @@ async def begin(dut):
 
 
 def rows_split(cores, groups, **more):
-    """out[m][n] over groups of rows: 2 blocks of rows each, 2 blocks of columns, 2 passes."""
-    m, k = 2 * ROWS * groups, 16
+    """out[m][n] over groups of rows: 2 blocks of rows each, 2 blocks of columns."""
+    m, k = 2 * ROWS * groups, 8 * min(2, CONFIG.max_passes)
     values = gemm(m, 16 * cores, k, block=ROWS, stream=0, stationary=1024, output=HALF,
                   cores=cores, **more)
     values["tensor.blocks"]["b0"] = 2
@@ -64,7 +64,7 @@ async def with_stalls(driver, values):
                           (0, {f"stream__{i}": 0.95 for i in range(1, CONFIG.cores)})):
         driver.memory.stall, driver.memory.stalls = stall, stalls
         driver.words[HALF:] = 0
-        done = await driver.check(values)
+        done = await driver.check(values, legal=True)
     return done
 
 
@@ -76,7 +76,7 @@ async def own_rows(dut):
     for cores, groups in GROUPED:
         for mode in ({}, {"output": FormatCode.E5M2, "stochastic": 1}):
             done = await with_stalls(driver, rows_split(cores, groups, mode={"scale": -4, **mode}))
-            assert done.wait_drain > 100
+            assert done.wait_drain >= 10 * (ROWS - 1)
 
 
 @cocotb.test(skip=not GROUPED or CONFIG.max_passes < 8, **TEST)
@@ -92,7 +92,7 @@ async def merged(dut):
                          output=HALF, cores=cores, output_words=words, mode=mode)
             driver.memory.stall, driver.memory.stalls = 0, {}
             driver.words[HALF:] = 0
-            await driver.check(whole)
+            await driver.check(whole, legal=True)
             expected = driver.words[HALF:].copy()
             assert expected.any()
             await with_stalls(driver, reduction_split(cores, groups, passes, output_words=words,
@@ -113,7 +113,7 @@ async def elements(dut):
                     min(ROWS, 32), 8, 8, block=ROWS, stationary=1024, output=HALF,
                     stream=STATS if zero else 0,
                     mode={"aux": AuxMode.ELEMENT, "output": output},
-                    aux__base={"address": aux + first}, aux__p0={"stride": 1}))
+                    aux__base={"address": aux + first}, aux__p0={"stride": 1}), legal=True)
                 if zero and output == FormatCode.E4M3:
                     wanted = driver.words[aux + first:aux + first + min(ROWS, 32)].view(np.uint8)
                     wanted = np.where(wanted == 0x80, 0, wanted)
@@ -147,7 +147,7 @@ async def flushes(dut):
                 driver.memory.stall = stall
                 driver.words[STATS:HALF] = 0
                 before = driver.memory.writes
-                await driver.check(values)
+                await driver.check(values, legal=True)
                 outputs = 8 * ROWS * cores
                 assert driver.memory.writes - before == outputs + flushed * FLUSH
                 assert driver.words[STATS:STATS + FLUSH].any()
@@ -158,15 +158,15 @@ async def accumulated(dut):
     """Two operations leave what one of both would: the sums go on."""
     driver = await begin(dut)
     values = with_stats({"stats": StatsMode.SQUARE}, block_stride=0, core_stride=FLUSH)
-    await driver.check(values)
+    await driver.check(values, legal=True)
     whole = driver.words[STATS:HALF].copy()
     driver.words[STATS:HALF] = 0
     values["tensor.blocks"]["b0"] = 2
-    await driver.check(values)
+    await driver.check(values, legal=True)
     assert (driver.words[STATS:HALF] != whole).any()
     for stream in ("stream", "output", "aux"):
         values[f"tensor.{stream}.base"]["address"] += 2 * ROWS
-    await driver.check(values)
+    await driver.check(values, legal=True)
     assert (driver.words[STATS:HALF] == whole).all()
 
 
@@ -188,7 +188,7 @@ async def poison(dut):
         """`first`, `second`: whether the sums of core 0 are poisoned, by tree."""
         if not again:
             driver.words[STATS:HALF] = 0
-        await driver.check(with_stats(mode, block_stride=0, core_stride=FLUSH))
+        await driver.check(with_stats(mode, block_stride=0, core_stride=FLUSH), legal=True)
         seen = decode_raw(CONFIG, driver.words[STATS:STATS + FLUSH].reshape(2, -1))[1]
         assert seen.tolist() == [first, second], mode
 

@@ -135,12 +135,14 @@ class Driver:
                     setattr(done, name, getattr(done, name) + streams.read(events[name]))
         raise AssertionError(f"no end after {LIMIT} cycles")
 
-    async def check(self, values: dict) -> Done:
-        """Runs the operation and compares with the model: every word, counts, trap."""
+    async def check(self, values: dict, *, legal: bool = False) -> Done:
+        """Runs the operation and compares with the model: every word, counts, trap. `legal`: there
+        must be none."""
         expected = self.words.copy()
         outcome = tensor.execute(self.config, values, expected)
         done = await self.run(values)
         assert done.trap == outcome.trap, (done, outcome)
+        assert not (legal and done.trap), done
         if outcome.trap:
             return done
         differ = np.flatnonzero(self.words != expected)
