@@ -14,7 +14,8 @@ from verif.tensor.operations import gemm
 GIVEN = bench.parameters()
 CONFIG = Config(**GIVEN["config"])
 HALF = CONFIG.words // 2  # outputs lie from here on
-STATS = HALF - 1024
+TILES = 1024
+STATS = HALF - 512
 NORM, MASK = 256, 384
 FLUSH = 2 * CONFIG.raw_words
 DRAW = seeds.generator("groups")
@@ -37,7 +38,7 @@ async def begin(dut):
 def rows_split(cores, groups, **more):
     """out[m][n] over groups of rows: 2 blocks of rows each, 2 blocks of columns."""
     m, k = 2 * ROWS * groups, 8 * min(2, CONFIG.max_passes)
-    values = gemm(m, 16 * cores, k, block=ROWS, stream=0, stationary=1024, output=HALF,
+    values = gemm(m, 16 * cores, k, block=ROWS, stream=0, stationary=TILES, output=HALF,
                   cores=cores, **more)
     values["tensor.blocks"]["b0"] = 2
     values["tensor.groups"]["groups"] = groups
@@ -49,7 +50,7 @@ def rows_split(cores, groups, **more):
 def reduction_split(cores, groups, passes, **more):
     """out[m][n] with the passes of the reduction in `groups`, merged; 2 blocks of columns."""
     k, n = 8 * passes * groups, 16 * cores
-    values = gemm(2 * ROWS, n, k, block=ROWS, stream=0, stationary=1024, output=HALF,
+    values = gemm(2 * ROWS, n, k, block=ROWS, stream=0, stationary=TILES, output=HALF,
                   cores=cores, **more)
     values["tensor.reduction"]["r0"] = passes
     values["tensor.groups"].update(groups=groups, merge=1)
@@ -88,7 +89,7 @@ async def merged(dut):
         for cores, groups in GROUPED:
             passes = 8 // groups
             mode = {"output": output, "scale": -5 if output == FormatCode.E4M3 else 0}
-            whole = gemm(2 * ROWS, 16 * cores, 64, block=ROWS, stream=0, stationary=1024,
+            whole = gemm(2 * ROWS, 16 * cores, 64, block=ROWS, stream=0, stationary=TILES,
                          output=HALF, cores=cores, output_words=words, mode=mode)
             driver.memory.stall, driver.memory.stalls = 0, {}
             driver.words[HALF:] = 0
@@ -110,7 +111,7 @@ async def elements(dut):
         for zero in (True, False):
             for first in range(0, 32, ROWS):
                 await driver.check(gemm(
-                    min(ROWS, 32), 8, 8, block=ROWS, stationary=1024, output=HALF,
+                    min(ROWS, 32), 8, 8, block=ROWS, stationary=TILES, output=HALF,
                     stream=STATS if zero else 0,
                     mode={"aux": AuxMode.ELEMENT, "output": output},
                     aux__base={"address": aux + first}, aux__p0={"stride": 1}), legal=True)
@@ -125,7 +126,7 @@ async def elements(dut):
 def with_stats(mode, *, block_stride, core_stride, cores=CONFIG.cores):
     """Blocks of rows within blocks of columns; a column block has statistics of its own if
     `block_stride` is not zero."""
-    return gemm(4 * ROWS, 16 * cores, 8, block=ROWS, stream=0, stationary=1024, output=HALF,
+    return gemm(4 * ROWS, 16 * cores, 8, block=ROWS, stream=0, stationary=TILES, output=HALF,
                 cores=cores, mode={"scale": -3, **mode}, norm__base={"address": NORM},
                 mask__base={"address": MASK}, aux__p0={"stride": 1}, aux__b0={"stride": ROWS},
                 stats__base={"address": STATS}, stats__core={"stride": core_stride},
@@ -178,7 +179,7 @@ async def poison(dut):
     none = [False] * 8
     ones = int.from_bytes(bytes([0x38] * 8), "little")
     norm, mask = (slice(at, at + 4 * ROWS) for at in (NORM, MASK))
-    tiles = [1024 + 8 * CONFIG.cores * block for block in range(2)]
+    tiles = [TILES + 8 * CONFIG.cores * block for block in range(2)]
     driver.words[norm] = driver.words[mask] = driver.words[:4 * ROWS] = ones
 
     def only(tree):
