@@ -121,7 +121,8 @@ def pooled(window: tuple[int, int], rounds: int, modes: dict, **more) -> dict:
     for name, mode in modes.items():
         values |= {f"{name}__base": {"address": places[name]},
                    f"{name}__n23": {"n2": SIZES[mode["format"]]}, f"{name}__mode": mode}
-    op = {"a": X, "b": ONE, "c": ZERO, "d": T, "e": K0, "f": ZERO, "reduce": Reduce.MAX}
+    op = {"a": X, "b": ONE, "c": ZERO, "negate_c": 1,  # keeps -0
+          "d": T, "e": K0, "f": ZERO, "negate_f": 1, "reduce": Reduce.MAX}
     return registers(**values, op={**op, **more}, k0={"value": bits(-1)})
 
 
