@@ -121,19 +121,15 @@ class Lane(wiring.Component):
         s0_zero = Signal(reset_less=True)
         with m.If(self.en):
             m.d.sync += s0_zero.eq((mode.activation == Activation.MASK) & zero)
+        # by code, ZERO to K2
+        operands = [Const(0, FLOAT_BITS), Const(_ONE, FLOAT_BITS), self.x, gated_y, self.z,
+                    self.k0, self.k1, self.k2]
         s0 = {}
         for name in "abcdef":
             s0[name] = Signal(FLOAT_BITS, name=f"s0_{name}", reset_less=True)
             with m.If(self.en):
-                m.d.sync += s0[name].eq(self._chosen(gated_y, mode[name]))
+                m.d.sync += s0[name].eq(_chosen(operands, mode[name]))
         return s0, s0_zero
-
-    def _chosen(self, y, code):
-        """The operand of a code; for T no matter what. A tree, which is small."""
-        one, is_x_or_y = Mux(code[:3] == Operand.ONE, _ONE, 0), code[1].replicate(FLOAT_BITS)
-        return Mux(code[2],
-                   Mux(code[1], Mux(code[0], self.k2, self.k1), Mux(code[0], self.k0, self.z)),
-                   Mux(code[0], y, self.x) & is_x_or_y | one)
 
     def _results(self, m, t_end, u_end):
         mode = self.mode
@@ -151,6 +147,14 @@ class Lane(wiring.Component):
                 self.u.eq(Mux(mode.largest, largest.best_x, u_end)),
                 self.best_number.eq(largest.best_number),
             ]
+
+
+def _chosen(operands, code):
+    """operands[code], as a tree of multiplexers; for T the first one, of no matter what."""
+    if len(operands) == 1:
+        return operands[0]
+    pairs = zip(operands[::2], operands[1::2], strict=True)
+    return _chosen([Mux(code[0], odd, even) for even, odd in pairs], code[1:])
 
 
 def _negated(value, negate):
