@@ -55,6 +55,9 @@ def test_beats_of_several_words(words):
         simulation.fail_range(0x8000, 0x8001)
         assert copy(simulation, BYTES - size, 0x8000, 2)  # the second is beyond memory
         assert simulation.read32(ERRORS) == 1 + BEATS
+    with Simulation(CONFIG, memory_bytes=BYTES - 8, chip=Copier(words=words)) as simulation:
+        assert copy(simulation, BYTES - size, 0, 1)  # the last beat is whole
+        assert simulation.read32(ERRORS) == 0
 
 
 def test_stalls_and_latency_cost_cycles():
