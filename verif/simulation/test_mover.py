@@ -79,3 +79,27 @@ def test_errors(axi_words):
         assert run(simulation, copy(SOURCE, beyond), 8) is Trap.BUS
         assert simulation.read32(Control.TRAP_PC) == 8
         assert run(simulation, copy(SOURCE, TARGET), 16) is Trap.NONE
+
+
+@pytest.mark.parametrize("axi_words", [1, 2, 4])
+def test_latency_is_hidden(axi_words):
+    """A beat a cycle in long runs and in rows of 32 words, but for the latency of one burst."""
+    latency = 40
+    config = Config(name="mover", scratchpad_kib=8, axi_words=axi_words)
+    with Simulation(config, memory_bytes=BYTES, latency=latency,
+                    chip=Mover(config=config)) as simulation:
+        for words, runs in ((1024, 1), (32, 32)):
+            for store in (0, 1):
+                assert run(simulation, f"""
+                    set move.external.base, address={SOURCE}
+                    set move.counts, words={words}, n1={runs}
+                    set move.external.n1, stride=512
+                    set move.scratchpad.n1, stride=32
+                    set move.mode, store={store}
+                    run move
+                    fence
+                    halt 0
+                """, 0) is Trap.NONE
+                busy = simulation.read32(counter_offset("move_busy"))
+                print(f"{axi_words} words a beat, {runs} runs of {words}: {busy} cycles")
+                assert busy < 1024 // axi_words + latency + 12
