@@ -14,22 +14,25 @@ from winnow import files
 from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
 
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command; a user's mistake is one line on stderr and exit code 2, an interruption
+    one line and 130."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
     except (UserError, ConfigError, assembler.AssemblyError, ToolError, SynthesisError,
             TrapRaised, NanInSum, DeviceError) as error:
         return _fail(error)
-    except KeyboardInterrupt:
-        return _fail("interrupted")
+    except KeyboardInterrupt as interrupt:
+        return _fail(interrupt if interrupt.args else "interrupted", INTERRUPTED)
 
 
-def _fail(error) -> int:
+def _fail(error, code: int = 2) -> int:
     print(f"winnow: {error}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _config_options(run)
     run.add_argument("--net", default="digits", help="network (default: %(default)s)")
     run.add_argument("--data", default="digits", help="data set (default: %(default)s)")
+    _data_options(run)
     run.add_argument("--epochs", type=int, help="passes over the training images")
     run.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
     run.add_argument("--device", choices=("rtl", "model"), default="rtl",
@@ -51,6 +55,27 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--waves", type=Path, metavar="FILE",
                      help="write waves of the first cycles (VCD; WINNOW_WAVES_CYCLES=FIRST:END)")
     run.set_defaults(command=_run)
+
+    train = commands.add_parser("train", help="train a network on one device, with checkpoints")
+    _config_options(train, "small, or that of the checkpoint")
+    train.add_argument("--net", help="network (default: digits)")
+    train.add_argument("--data", help="data set (default: digits)")
+    _data_options(train)
+    train.add_argument("--device", choices=("model", "rtl"),
+                       help="the model or the Verilog (default: model)")
+    train.add_argument("--epochs", type=int, help="passes over the training images")
+    train.add_argument("--batch", type=int, help="images a step, a power of two")
+    train.add_argument("--rate", metavar="R[,EPOCH:R...]", help="learning rate, and from when on")
+    train.add_argument("--decay", type=float, help="weight decay")
+    train.add_argument("--momentum", type=float)
+    train.add_argument("--seed", type=int, help="of weights and order (default: 0)")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR",
+                       help="where checkpoint and report.json go")
+    train.add_argument("--checkpoint-steps", type=int, metavar="K",
+                       help="steps between two checkpoints, at most")
+    train.add_argument("--resume", action="store_true",
+                       help="go on from the checkpoint in DIR, with its settings")
+    train.set_defaults(command=_train)
 
     verilog = commands.add_parser("verilog", help="write the chip as Verilog")
     _config_options(verilog)
@@ -103,9 +128,17 @@ def _config_options(parser: argparse.ArgumentParser, default: str = "small") -> 
                         help="change a parameter of the configuration; may be repeated")
 
 
-def _config(options) -> Config:
-    """The configuration that --config and --set ask for."""
-    base, changes = config.named(options.config), {}
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-path", type=Path, metavar="PATH",
+                        help="of CIFAR-10: an .npz file, or the folder of batches")
+    parser.add_argument("--train-images", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--test-images", type=int, metavar="N", help="only the first N")
+
+
+def _config(options, base: Config | None = None) -> Config:
+    """The configuration that --config and --set ask for; `base` where there is no --config."""
+    base = config.named(options.config) if options.config or base is None else base
+    changes = {}
     types = {f.name: f.type for f in fields(Config)}
     for change in options.set:
         name, equals, value = change.partition("=")
@@ -122,6 +155,7 @@ def _config(options) -> Config:
 
 
 def _run(options) -> int:
+    from winnow import datasets
     from winnow.compiler.recipe import recipe_for
     from winnow.run import run
 
@@ -132,11 +166,27 @@ def _run(options) -> int:
     recipe = recipe_for(options.net)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
-    report = run(_config(options), options.net, options.data, recipe, seed=options.seed,
+    dataset = datasets.load(options.data, options.data_path, options.train_images,
+                            options.test_images)
+    report = run(_config(options), options.net, dataset, recipe, seed=options.seed,
                  device=options.device, out=options.out, waves=options.waves)
     print(report.text())
     print(f"written            {options.out / 'report.json'}, {options.out / 'report.png'}")
     return 1 if report.memory_equal is False else 0
+
+
+def _train(options) -> None:
+    from winnow import train
+
+    saved = train.opened(options.out, options.resume)
+    before = train.Settings.of(saved) if saved else train.Settings()
+    given = {name: getattr(options, name) for name in train.OPTIONS
+             if getattr(options, name) is not None}
+    settings = before.with_(_config(options, before.config), **given)
+    report = train.train(settings, out=options.out, data_path=options.data_path,
+                         checkpoint_steps=options.checkpoint_steps, saved=saved)
+    print(report.text())
+    print(f"written            {options.out / 'report.json'}, {options.out / 'checkpoint'}")
 
 
 def _verilog(options) -> None:

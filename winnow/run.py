@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,13 @@ from tqdm import tqdm
 
 from isa.config import Config
 from verif.build import verilator
-from winnow import datasets, files, network, report
+from winnow import files, network, report
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import TrainingProgram
+from winnow.datasets import Dataset, network_for
 from winnow.errors import UserError
 from winnow.host import Device, Driver, ModelDevice
-from winnow.session import Round, Session
+from winnow.session import Progress, Round, Session
 
 CYCLES_AT_ONCE = 200_000  # between two looks at the log
 INSTRUCTIONS_AT_ONCE = 2_000
@@ -29,12 +32,19 @@ class Runner:
     device : Device
     units : of the device's time, between two looks at the log
     name : what the progress bar calls it
+
+    Members
+    -------
+    curve : progress at each training step that was done
+    weight_hashes : at the end of each epoch
+    seconds, counters, tags : of all rounds together
     """
 
     def __init__(self, session: Session, device: Device, units: int, name: str):
         self.session, self.device, self.units, self.name = session, device, units, name
         self.driver = Driver(device)
-        self.curve = []
+        self.curve: list[Progress] = []
+        self.weight_hashes: list[str] = []
         self.seconds = 0.0
         self.counters: dict[str, int] = {}
         self.tags: list[dict[str, int]] = []
@@ -45,12 +55,13 @@ class Runner:
         session.load(memory, work)
         began, done = time.monotonic(), 0
         before = len(self.curve)
-        bar.set_description(f"{'training' if work.rate else 'testing'} on the {self.name}")
+        bar.set_description(f"{'testing' if work.rate is None else 'training'} on the {self.name}")
         self.driver.start(session.program.address("program"))
         ended = False
         while not ended:
             ended = self.device.run(self.units)
-            known, done = done, session.steps_done(memory, work, done)
+            known = done
+            done = len(work.images) if ended else session.steps_done(memory, work, done)
             if work.rate is None:
                 continue
             for step in range(known + 1, done + 1):
@@ -63,6 +74,8 @@ class Runner:
         self.driver.finish()
         self.seconds += time.monotonic() - began
         self._count()
+        if work.rate is not None and len(self.curve) % len(session.orders[0]) == 0:
+            self.weight_hashes.append(session.weight_hash(memory))
 
     def _count(self) -> None:
         """Add the counters, which each program begins at zero."""
@@ -83,71 +96,92 @@ class Runner:
         return float(np.concatenate(right)[:self.session.dataset.test_labels.size].mean())
 
 
-def run(config: Config, net: str, data: str, recipe: Recipe, *, seed: int, device: str,
+    def report(self, result: report.Report) -> None:
+        """Add what was seen of training, and what the device counted."""
+        result.curve, result.weight_hashes = self.curve, self.weight_hashes
+        result.seconds[self.name] = self.seconds
+        if self.counters["cycles"]:
+            result.count(self.session.program, self.counters, self.tags)
+            result.cycles_per_second = round(result.cycles / self.seconds)
+
+
+@contextmanager
+def runner(session: Session, device: str, waves: Path | None = None) -> Iterator[Runner]:
+    """The runner of the ``model`` or of the ``rtl`` (the Verilog, which is built if need be)."""
+    config, size = session.program.config, session.program.external.size
+    if device == "model":
+        yield Runner(session, ModelDevice(config, size), INSTRUCTIONS_AT_ONCE, device)
+        return
+    from verif.simulation import Simulation, SimulationError
+
+    print("generating the Verilog and building the simulation (cached by content)", flush=True)
+    try:
+        with Simulation(config, memory_bytes=size, waves=waves) as simulation:
+            yield Runner(session, simulation, CYCLES_AT_ONCE, device)
+    except SimulationError as error:
+        raise UserError(f"simulation: {error}") from error
+
+
+def prepare(session: Session, device: str, out: Path) -> None:
+    """Everything that can be refused before work begins, nothing written until it cannot."""
+    program = session.program
+    for images, rate in ((1, program.recipe.rate(0)), (1, None)):
+        program.instructions(images, rate)
+    files.check_folder(out)
+    if device == "rtl":
+        verilator()
+
+
+def report_of(session: Session, net: str, device: str) -> report.Report:
+    """The report of a run that is still to come."""
+    data = session.dataset
+    return report.Report(net, data.name, device, session.seed, session.program.config, {
+        "train": data.train_labels.size, "test": data.test_labels.size})
+
+
+def progress_bar(steps: int, done: int = 0) -> tqdm:
+    """A log file gets a line now and then, a terminal a moving bar."""
+    interval = 0.2 if sys.stderr.isatty() else 15
+    return tqdm(total=steps, initial=done, unit="step", mininterval=interval)
+
+
+def run(config: Config, net: str, dataset: Dataset, recipe: Recipe, *, seed: int, device: str,
         out: Path, waves: Path | None = None) -> report.Report:
     """Train, evaluate, compare; writes report.json and report.png into `out`.
 
     `device` is ``rtl`` (the Verilog, compared with the model) or ``model`` (the model alone).
     """
-    dataset = datasets.load(data)
-    program = TrainingProgram(config, network.named(net), recipe)
+    program = TrainingProgram(config, network_for(network.named(net), dataset), recipe)
     session = Session(program, dataset, seed)
-    files.check_folder(out)
-    if device == "rtl":
-        verilator()
-    result = report.Report(net, data, device, seed, config, {
-        "train": dataset.train_labels.size, "test": dataset.test_labels.size})
-    model = Runner(session, ModelDevice(config, program.external.size), INSTRUCTIONS_AT_ONCE,
-                   "model")
-    if device == "rtl":
-        _beside(session, model, result, waves)
-    else:
-        _together([model], session, result)
+    prepare(session, device, out)
+    result = report_of(session, net, device)
+    with runner(session, "model") as model:
+        if device == "rtl":
+            began = time.monotonic()
+            with runner(session, "rtl", waves) as chip:
+                result.seconds["build"] = time.monotonic() - began
+                _together([model, chip], session, result)
+        else:
+            _together([model], session, result)
     files.write_json(out / "report.json", result.as_json())
     files.write(out / "report.png", report.picture(result))
     return result
 
 
-def _beside(session: Session, model: Runner, result: report.Report, waves: Path | None) -> None:
-    """Train on the model and on the Verilog."""
-    from verif.simulation import Simulation, SimulationError
-
-    began = time.monotonic()
-    print("generating the Verilog and building the simulation (cached by content)", flush=True)
-    try:
-        with Simulation(session.program.config, memory_bytes=session.program.external.size,
-                        waves=waves) as simulation:
-            result.seconds["build"] = time.monotonic() - began
-            chip = Runner(session, simulation, CYCLES_AT_ONCE, "rtl")
-            _together([model, chip], session, result)
-            result.count(session.program, chip.counters, chip.tags)
-            result.cycles_per_second = round(result.cycles / chip.seconds)
-    except SimulationError as error:
-        raise UserError(f"simulation: {error}") from error
-
-
 def _together(runners: list[Runner], session: Session, result: report.Report) -> None:
     """All rounds on all devices, compared after each."""
-    for runner in runners:
-        session.place(runner.device.memory)
-    # A log file gets a line now and then, a terminal a moving bar.
-    interval = 0.2 if sys.stderr.isatty() else 15
-    with tqdm(total=len(runners) * session.steps, unit="step", mininterval=interval) as bar:
-        epoch = 0
+    for each in runners:
+        session.place(each.device.memory)
+    with progress_bar(len(runners) * session.steps) as bar:
         for work in session.rounds:
-            if work.epoch > epoch:
-                result.weight_hashes.append(session.weight_hash(runners[0].device.memory))
-                epoch = work.epoch
-            for runner in runners:
-                runner.run(work, bar)
+            for each in runners:
+                each.run(work, bar)
             _compare(runners, session, result)
-        result.weight_hashes.append(session.weight_hash(runners[0].device.memory))
-        accuracies = {runner.test_accuracy(bar) for runner in runners}
+        accuracies = {each.test_accuracy(bar) for each in runners}
         _compare(runners, session, result)
     result.test_accuracy = accuracies.pop()
-    result.curve = runners[0].curve
-    for runner in runners:
-        result.seconds[runner.name] = runner.seconds
+    for each in runners:
+        each.report(result)
 
 
 def _compare(runners: list[Runner], session: Session, result: report.Report) -> None:

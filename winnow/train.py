@@ -1,0 +1,219 @@
+"""`winnow train`: train a network on one device, in steps that survive an interruption."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf
+from pathlib import Path
+
+from isa.config import CONFIGS, Config
+from winnow import checkpoint, datasets, files, network, report, run
+from winnow.checkpoint import Checkpoint
+from winnow.compiler.recipe import RECIPES, Recipe, recipe_for
+from winnow.compiler.training import TrainingProgram
+from winnow.errors import UserError
+from winnow.session import Progress, Round, Session
+
+# What a user may set, beside the configuration; the second row is of the recipe.
+OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device",
+           "epochs", "batch", "rate", "decay", "momentum")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the bits of a run. Counts of images are of the first ones, None is all."""
+
+    config: Config = CONFIGS["small"]
+    net: str = "digits"
+    data: str = "digits"
+    train_images: int | None = None
+    test_images: int | None = None
+    seed: int = 0
+    device: str = "model"
+    recipe: Recipe = RECIPES["digits"]
+
+    @classmethod
+    def of(cls, saved: Checkpoint) -> "Settings":
+        """Those of a checkpoint."""
+        given = {field.name: saved.settings[field.name] for field in fields(cls)}
+        recipe = dict(given["recipe"])
+        recipe["rates"] = tuple(map(tuple, recipe["rates"]))
+        return cls(**given | {"config": Config(**given["config"]), "recipe": Recipe(**recipe)})
+
+    def with_(self, config: Config, **options) -> "Settings":
+        """Changed by what a user gave, of `OPTIONS`; another network brings its own recipe."""
+        for name, holds, rule in (
+                ("momentum", lambda value: 0 <= value < 1, "from 0 to 1, and under 1"),
+                ("decay", lambda value: 0 <= value < inf, "a number from 0 on")):
+            if name in options and not holds(options[name]):
+                raise UserError(f"--{name} {options[name]}: must be {rule}")
+        if "rate" in options:
+            options["rates"] = _rates(options.pop("rate"))
+        net = options.get("net", self.net)
+        recipe = self.recipe if net == self.net else recipe_for(net)
+        own = {name: options.pop(name) for name in
+               ("epochs", "batch", "rates", "decay", "momentum") if name in options}
+        return replace(self, config=config, recipe=replace(recipe, **own), **options)
+
+
+def _rates(text: str) -> tuple[tuple[int, float], ...]:
+    """Learning rates by first epoch, from "R" or "R,EPOCH:R,..."."""
+    wrong = UserError(f"--rate {text}: must be R or R,EPOCH:R,... with rates above 0 and epochs "
+                      f"that rise")
+    try:
+        parts = [part.rpartition(":") for part in text.split(",")]
+        rates = tuple((int(epoch or 0), float(rate)) for epoch, _, rate in parts)
+    except ValueError:
+        raise wrong from None
+    epochs = [epoch for epoch, _ in rates]
+    if epochs[0] or epochs != sorted(set(epochs)) or not all(0 < r < inf for _, r in rates):
+        raise wrong
+    return rates
+
+
+def opened(out: Path, resume: bool) -> Checkpoint | None:
+    """The checkpoint in `out` that a run is to go on from; a new run wants that there is none."""
+    path = out / checkpoint.NAME
+    if resume:
+        if not path.exists():
+            raise UserError(f"{out}: has no checkpoint to resume from")
+        return checkpoint.read(path)
+    if path.exists():
+        raise UserError(f"{out}: has a checkpoint already: go on from it with --resume, or give "
+                        f"another --out")
+    return None
+
+
+def train(settings: Settings, *, out: Path, data_path: Path | None = None,
+          checkpoint_steps: int | None = None, saved: Checkpoint | None = None) -> report.Report:
+    """Train and test; writes `out`/checkpoint after every `checkpoint_steps` steps at most, and
+    `out`/report.json at the end.
+
+    With `saved` the run goes on from there, to the same bits as one without interruption; where
+    the images are and `checkpoint_steps` are then those of the checkpoint unless given.
+    """
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise UserError(f"--checkpoint-steps {checkpoint_steps}: must be at least 1")
+    if saved:
+        data_path = data_path or (saved.record["data_path"] and Path(saved.record["data_path"]))
+        checkpoint_steps = checkpoint_steps or saved.record["checkpoint_steps"]
+    dataset = datasets.load(settings.data, data_path, settings.train_images, settings.test_images)
+    net = datasets.network_for(network.named(settings.net), dataset)
+    session = Session(TrainingProgram(settings.config, net, settings.recipe), dataset,
+                      settings.seed)
+    marks = json.loads(json.dumps(asdict(settings))) | _content(session)
+    if saved:
+        _check(out / checkpoint.NAME, saved.settings, marks)
+    run.prepare(session, settings.device, out)
+    with run.runner(session, settings.device) as runner:
+        options = {"data_path": data_path and str(data_path.absolute()),
+                   "checkpoint_steps": checkpoint_steps}
+        training = _Training(runner, marks, options, out, saved)
+        try:
+            result = training.run(checkpoint_steps or session.program.round_steps)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(training.where()) from None
+    files.write_json(out / "report.json", result.as_json() | {"settings": marks})
+    return result
+
+
+def _content(session: Session) -> dict[str, str]:
+    """Hashes of what the settings only name."""
+    program = session.program
+    steps = hashlib.sha256(program.text(1, program.recipe.rate(0)).encode())
+    for order in session.orders:
+        steps.update(order)
+    return {"images": session.dataset.content_hash(), "steps": steps.hexdigest()}
+
+
+def _check(path: Path, saved: dict, marks: dict) -> None:
+    """`UserError` where a checkpoint is of another run."""
+    for name, new in _flat(marks).items():
+        old = _flat(saved).get(name)
+        if old == new:
+            continue
+        if name == "images":
+            raise UserError(f"{path}: was made with other images or labels")
+        if name == "steps":
+            raise UserError(f"{path}: was made by another version of Winnow or numpy, whose steps "
+                            f"are others")
+        raise UserError(f"{path}: was made with {name} = {old}, not {new}")
+
+
+def _flat(settings: dict) -> dict:
+    """Nested settings by dotted name, hashes last."""
+    plain = {}
+    for name, value in settings.items():
+        plain |= ({f"{name}.{inner}": v for inner, v in value.items()}
+                  if isinstance(value, dict) else {name: value})
+    return plain
+
+
+def pieces(rounds: list[Round], done: int, most: int) -> Iterator[Round]:
+    """Rounds without their first `done` steps, in pieces of at most `most`."""
+    for work in rounds:
+        skip = min(done, len(work.images))
+        done -= skip
+        for first in range(skip, len(work.images), most):
+            yield replace(work, images=work.images[first:first + most])
+
+
+class _Training:
+    """A run on one device, begun or restored.
+
+    Parameters
+    ----------
+    marks : what a checkpoint must have been made with
+    options : how it is run, kept in the checkpoint
+
+    Members
+    -------
+    step : training steps that are done and saved
+    """
+
+    def __init__(self, runner: run.Runner, marks: dict, options: dict, out: Path,
+                 saved: Checkpoint | None):
+        self.runner, self.session, self.marks, self.options = runner, runner.session, marks, options
+        self.path = out / checkpoint.NAME
+        self.step = 0
+        memory = runner.device.memory
+        if not saved:
+            self.session.place(memory)
+            return
+        checkpoint.restore(self.session, memory, saved.memory)
+        self.step, record = saved.step, saved.record
+        runner.weight_hashes = record["weight_hashes"]
+        runner.curve = [Progress(*point) for point in record["curve"]]
+        runner.counters, runner.seconds = record["counters"], record["seconds"]
+        runner.tags = [tuple(tag) for tag in record["tags"]]
+
+    def save(self, step: int) -> None:
+        runner = self.runner
+        record = self.options | {
+            "weight_hashes": runner.weight_hashes,
+            "curve": [[p.step, p.loss, p.accuracy] for p in runner.curve],
+            "counters": runner.counters, "tags": runner.tags, "seconds": runner.seconds}
+        memory = checkpoint.lasting(self.session, runner.device.memory)
+        Checkpoint(self.marks, step, record, memory).write(self.path)
+        self.step = step
+
+    def where(self) -> str:
+        """Where an interrupted run can go on."""
+        if not self.step:
+            return "interrupted before the first checkpoint"
+        return (f"interrupted: {self.path} holds step {self.step} of {self.session.steps}, go on "
+                f"with winnow train --resume --out {self.path.parent}")
+
+    def run(self, most: int) -> report.Report:
+        """All steps that are left, saved every `most`, and the test."""
+        session, runner = self.session, self.runner
+        with run.progress_bar(session.steps, self.step) as bar:
+            for work in pieces(session.rounds, self.step, most):
+                runner.run(work, bar)
+                self.save(self.step + len(work.images))
+            accuracy = runner.test_accuracy(bar)
+        result = run.report_of(session, self.marks["net"], self.marks["device"])
+        result.test_accuracy = accuracy
+        runner.report(result)
+        return result
