@@ -11,8 +11,10 @@ from isa import config
 from isa.assembler import assemble, to_bytes
 from verif import build
 from winnow import cli, datasets, files
-from winnow.compiler.training import Recipe, TrainingProgram
+from winnow.compiler.recipe import Recipe
+from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
+from winnow.graph import lower
 from winnow.network import NETWORKS, Conv, Linear, Network, NetworkError, Shape
 from winnow.session import Session
 
@@ -33,11 +35,26 @@ def run(capsys, *arguments):
     (["run", "--set", "cores=two"], "cores must be an integer"),
     (["run", "--set", "colour=red"], "NAME one of name, cores"),
     (["run", "--epochs", "0"], "epochs = 0: must be at least 1"),
-    (["run", "--set", "scratchpad_kib=32"], "of scratchpad beside"),
+    (["run", "--set", "scratchpad_kib=2"], "of scratchpad"),
     (["run", "--set", "block=4"], "block = 4: training needs at least 8"),
     (["run", "--set", "mode=e4m3"], "mode = 'e4m3': training needs mixed or e5m2"),
     (["run", "--seed", "-1"], "seed = -1: must not be negative"),
-    (["run", "--epochs", "100000"], "bytes of external memory, at most"),
+    (["run", "--data", "cifar10"], "CIFAR-10: needs --data-path with an .npz file or"),
+    (["run", "--data-path", "x"], "the data set digits comes with Winnow, without path"),
+    (["run", "--train-images", "0"], "--train-images 0: must be at least 1"),
+    (["run", "--test-images", "361"], "--test-images 361: data set digits has 360"),
+    (["run", "--net", "resnet8"], "data set digits: images of (8, 8, 1), network resnet8 takes"),
+    (["train", "--resume"], "has no checkpoint to resume from"),
+    (["train", "--epochs", "0"], "epochs = 0: must be at least 1"),
+    (["train", "--batch", "12"], "batch = 12: must be a power of two"),
+    (["train", "--momentum", "1"], "--momentum 1.0: must be from 0 to 1"),
+    (["train", "--decay", "nan"], "--decay nan: must be a number from 0 on"),
+    (["train", "--rate", "fast"], "--rate fast: must be R or R,EPOCH:R"),
+    (["train", "--rate", "0.1,2:0"], "--rate 0.1,2:0: must be"),
+    (["train", "--rate", "0.1,2:0.01,2:0.02"], "epochs that rise"),
+    (["train", "--checkpoint-steps", "0"], "--checkpoint-steps 0: must be at least 1"),
+    (["train", "--seed", "-1"], "seed = -1: must not be negative"),
+    (["train", "--net", "vgg7"], "network vgg7 takes (32, 32, 3)"),
     (["run", "--waves", "x.vcd"], "--waves: the model has none"),
     (["verilog", "--set", "accumulator_bits=8", "-o", "OUT"], "accumulator_bits = 8"),
     (["asm", "absent.s", "-o", "OUT"], "absent.s: cannot be read: No such file"),
@@ -46,7 +63,7 @@ def run(capsys, *arguments):
 def test_mistakes_are_one_line(capsys, tmp_path, arguments, message):
     out = tmp_path / "out"
     arguments = [out if a == "OUT" else a for a in arguments]
-    if arguments[0] == "run":
+    if arguments[0] in ("run", "train"):
         arguments += ["--device", "model", "--out", out]
     code, error = run(capsys, *arguments)
     assert code == 2
@@ -56,9 +73,9 @@ def test_mistakes_are_one_line(capsys, tmp_path, arguments, message):
 
 
 def test_network_that_does_not_fit_names_layer_and_sizes(capsys):
-    _, error = run(capsys, "run", "--device", "model", "--set", "scratchpad_kib=32")
-    assert re.search(r"(conv\d|fc) needs \d+ bytes of scratchpad", error)
-    assert "configuration small has 32768" in error
+    _, error = run(capsys, "run", "--device", "model", "--set", "scratchpad_kib=2")
+    assert re.search(r"(conv\d|fc) (FP|BP|WU): one image needs \d+ bytes of scratchpad", error)
+    assert "configuration small has 2048" in error
 
 
 def test_assembler_mistake_names_the_place_and_leaves_no_file(capsys, tmp_path):
@@ -106,7 +123,7 @@ def test_files_are_whole_or_absent(tmp_path):
 def test_help_of_every_command():
     listed = subprocess.run([sys.executable, "-m", "winnow.cli", "--help"],
                             capture_output=True, text=True, check=True).stdout
-    for command in ("run", "verilog", "synth", "program", "asm", "disasm", "isa"):
+    for command in ("run", "train", "verilog", "synth", "program", "asm", "disasm", "isa"):
         assert command in listed
         text = subprocess.run([sys.executable, "-m", "winnow.cli", command, "--help"],
                               capture_output=True, text=True, check=True).stdout
@@ -118,15 +135,16 @@ def test_help_of_every_command():
     ((Conv("a", 8, kernel=4), Linear("fc", 10)), "layer a: kernel = 4"),
     ((Conv("a", 8, stride=3), Linear("fc", 10)), "layer a: stride = 3"),
     ((Conv("a", 8, padding=3), Linear("fc", 10)), "layer a: padding = 3"),
-    ((Conv("a", 8), Conv("b", 8, kernel=7, stride=1, padding=0), Conv("c", 8, padding=0)),
+    ((Conv("a", 8), Conv("b", 8, kernel=7, stride=1, padding=0), Conv("c", 8, padding=0),
+      Linear("fc", 10)),
      "layer c: kernel 3 with padding 0 does not fit the map 8x2x2"),
-    ((Conv("a", 8),), "layer a: gives 8x8x8, the last layer must give one pixel"),
+    ((Conv("a", 8),), "network n: must end with a fully connected layer"),
     ((Linear("fc", -1),), "layer fc: channels = -1"),
-    ((), "has no layers"),
+    ((), "network n: must end with a fully connected layer"),
 ])
 def test_networks_without_meaning(layers, message):
     with pytest.raises(NetworkError) as error:
-        Network("n", Shape(1, 8, 8), layers).lowered()
+        lower(Network("n", Shape(1, 8, 8), layers))
     assert message in str(error.value)
 
 
@@ -134,12 +152,12 @@ def test_networks_that_no_chip_or_data_set_takes():
     small, data = config.named("small"), datasets.load("digits")
     many = Network("n", Shape(1, 8, 8), (*(Conv(f"c{i}", 8) for i in range(11)), Linear("fc", 10)))
     with pytest.raises(UserError, match="12 layers: the chip counts at most 10"):
-        TrainingProgram(small, many, Recipe(), 16, 16)
+        TrainingProgram(small, many, Recipe())
     for shape, classes, message in ((Shape(1, 7, 8), 10, "network n takes"),
                                     (Shape(1, 8, 8), 5, "labels from 0 to 9")):
         network = Network("n", shape, (Conv("c", 8), Linear("fc", classes)))
         with pytest.raises(UserError, match=message):
-            Session(TrainingProgram(small, network, Recipe(), 1437, 360), data, 0)
+            Session(TrainingProgram(small, network, Recipe()), data, 0)
 
 
 def test_missing_tool_is_named(capsys, monkeypatch, tmp_path):
@@ -151,7 +169,7 @@ def test_missing_tool_is_named(capsys, monkeypatch, tmp_path):
 
 
 def test_multiply_adds_are_those_of_the_definition():
-    layers = {layer.name: layer for layer in NETWORKS["digits"].lowered()}
+    layers = {layer.name: layer for layer in lower(NETWORKS["digits"]).layers}
     assert layers["conv1"].macs == 64 * 8 * 1 * 9
     assert layers["conv2"].macs == 16 * 16 * 8 * 9
     assert layers["fc"].macs == 10 * 16 * 16
