@@ -185,8 +185,8 @@ class _Training:
         self.step, record = saved.step, saved.record
         runner.weight_hashes = record["weight_hashes"]
         runner.curve = [Progress(*point) for point in record["curve"]]
-        runner.counters, runner.seconds = record["counters"], record["seconds"]
-        runner.tags = [tuple(tag) for tag in record["tags"]]
+        runner.counters, runner.tags = record["counters"], record["tags"]
+        runner.seconds = record["seconds"]
 
     def save(self, step: int) -> None:
         runner = self.runner

@@ -151,7 +151,7 @@ def test_networks_without_meaning(layers, message):
 def test_networks_that_no_chip_or_data_set_takes():
     small, data = config.named("small"), datasets.load("digits")
     many = Network("n", Shape(1, 8, 8), (*(Conv(f"c{i}", 8) for i in range(11)), Linear("fc", 10)))
-    with pytest.raises(UserError, match="12 layers: the chip counts at most 10"):
+    with pytest.raises(UserError, match="12 layers: have 35 phases, the chip counts at most 32"):
         TrainingProgram(small, many, Recipe())
     for shape, classes, message in ((Shape(1, 7, 8), 10, "network n takes"),
                                     (Shape(1, 8, 8), 5, "labels from 0 to 9")):
