@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from isa.config import CONFIGS, Config
 from winnow import checkpoint, datasets, files, network, report, run
 from winnow.checkpoint import Checkpoint
@@ -120,11 +122,12 @@ def train(settings: Settings, *, out: Path, data_path: Path | None = None,
 
 def _content(session: Session) -> dict[str, str]:
     """Hashes of what the settings only name."""
-    program = session.program
-    steps = hashlib.sha256(program.text(1, program.recipe.rate(0)).encode())
+    memory = np.zeros(session.program.external.size, np.uint8)
+    session.place(memory)
+    start = hashlib.sha256(checkpoint.lasting(session, memory))
     for order in session.orders:
-        steps.update(order)
-    return {"images": session.dataset.content_hash(), "steps": steps.hexdigest()}
+        start.update(order)
+    return {"images": session.dataset.content_hash(), "start": start.hexdigest()}
 
 
 def _check(path: Path, saved: dict, marks: dict) -> None:
@@ -135,9 +138,9 @@ def _check(path: Path, saved: dict, marks: dict) -> None:
             continue
         if name == "images":
             raise UserError(f"{path}: was made with other images or labels")
-        if name == "steps":
-            raise UserError(f"{path}: was made by another version of Winnow or numpy, whose steps "
-                            f"are others")
+        if name == "start":
+            raise UserError(f"{path}: was made by another version of Winnow or numpy, which begins "
+                            f"with other weights or another order")
         raise UserError(f"{path}: was made with {name} = {old}, not {new}")
 
 
