@@ -1,5 +1,7 @@
 """One operation at a time on the whole chip, with nothing else at work."""
 
+import contextlib
+
 import numpy as np
 
 from isa.assembler import assemble, to_bytes
@@ -36,8 +38,6 @@ class Single:
                   "halt 0"]
         code = np.frombuffer(to_bytes(assemble("\n".join(lines) + "\n", "single")), np.uint8)
         self.simulation.memory[:code.size] = code
-        try:
+        with contextlib.suppress(NanInSum):  # of no matter here: the scratchpad holds anything
             self.driver.execute(0)
-        except NanInSum:  # of no matter here: the scratchpad holds anything
-            pass
         return self.driver.counters()[f"{unit.name.lower()}_busy"]

@@ -23,7 +23,6 @@ MOST_SIDE = (1 << COORDINATE_BITS) - 1
 ALIGNED = 64  # words that a buffer is a multiple of, so that moves have long runs
 SKEW = 1  # words between two buffers, so that what is read from both at once is in different banks
 START, TAIL = 10, 13  # cycles before the first word and after the last one
-MOST_GROUPS = 1  # of cores
 TRIED = 8  # cuts whose cycles are predicted in full
 
 
@@ -169,7 +168,7 @@ class Lowered:
 def cuts(config: Config, shape: Gemm):
     """Every cut worth a look."""
     for swap, cores, groups in product((False, True), range(1, config.cores + 1),
-                                       range(1, MOST_GROUPS + 1)):
+                                       range(1, config.cores + 1)):
         if cores * groups > config.cores or (groups > 1 and cores & (cores - 1)):
             continue
         for merge in (False, True) if groups > 1 else (False,):
