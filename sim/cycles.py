@@ -13,7 +13,6 @@ from isa.registers import (
     BLOCKS,
     POSITIONS,
     REDUCED,
-    REDUCTION,
     ROWS,
     VECTOR_INPUTS,
     VECTOR_OUTPUTS,
@@ -24,6 +23,7 @@ from isa.registers import (
 )
 from sim.draining import Draining
 from sim.feeding import Feeding
+from sim.loops import nest
 from sim.registers import Registers
 
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
@@ -57,27 +57,38 @@ def of(config: Config, unit: Unit, registers: Registers, memory: Memory | None =
 
 
 def tensor(config: Config, registers: Registers) -> int:
-    """Blocks are fed while the ones before them are drained; two at a time have accumulators."""
+    """Blocks are fed while the ones before them are drained; two at a time have accumulators.
+    Groups are fed side by side and drained one after the other, or together if they are merged."""
     positions = registers["tensor.positions"]
     counts = {loop: positions[loop] for loop in (*POSITIONS, *ROWS)}
     counts |= registers["tensor.reduction"] | registers["tensor.blocks"]
     counts["core"] = positions["cores"]
     groups, merge = (registers["tensor.groups"][name] for name in ("groups", "merge"))
     feeds = [Feeding(config, registers, counts, group) for group in range(groups)]
-    drain = Draining(config, registers, prod(counts[p] for p in POSITIONS),
-                     counts["core"] * (1 if merge else groups))
-    free = [0] * ACCUMULATORS
-    for block in range(prod(counts[b] for b in BLOCKS)):
-        room = free[block % ACCUMULATORS]
-        complete = max([feed.block(room) for feed in feeds]) + config.tree_stages + 1
-        free[block % ACCUMULATORS] = drain.block(complete)
+    drain = Draining(config, registers, prod(counts[p] for p in POSITIONS), counts["core"],
+                     groups if merge else 1)
+    statistics = _statistics(registers, counts)
+    after = config.tree_stages + 1  # from a word to its sum
+    free = [[0] * ACCUMULATORS for _ in feeds]
+    for block, addresses in enumerate(statistics):
+        half = block % ACCUMULATORS
+        complete = [feed.block(room[half]) + after
+                    for feed, room in zip(feeds, free, strict=True)]
+        if merge:
+            done = [drain.block(max(complete) + groups - 1, list(enumerate(addresses)))] * groups
+        else:
+            done = [drain.block(cycle, [(group * counts["core"] + core, address)
+                                        for core, address in enumerate(addresses)])
+                    for group, cycle in enumerate(complete)]
+        for room, cycle in zip(free, done, strict=True):
+            room[half] = cycle
     return drain.finish() + 1
 
 
-def passes(registers: Registers) -> int:
-    """Passes of a tensor operation, of all blocks and groups."""
-    counts = registers["tensor.reduction"] | registers["tensor.blocks"]
-    return prod(counts[loop] for loop in REDUCTION + BLOCKS) * registers["tensor.groups"]["groups"]
+def _statistics(registers: Registers, counts: dict[str, int]) -> list[list[int]]:
+    """Addresses of the statistics, by block and core."""
+    items = nest(registers, "tensor.stats", counts, (*BLOCKS[::-1], "core"), window=False)
+    return items.address.reshape(-1, counts["core"]).tolist()
 
 
 def vector(registers: Registers) -> int:

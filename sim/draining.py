@@ -1,12 +1,13 @@
 """When the sums of a tensor operation leave: the lanes of the drain, step by step.
 
 A position takes a step a cycle through the lanes, and the last stage holds it for as many cycles as
-it has words; all stages move together, empty ones too, so a gap on the way costs its cycle.
+it has words to write or to meet; all stages move together, empty ones too, so a gap on the way
+costs its cycle.
 """
 
 from isa.config import TREES, Config
 from isa.formats import FormatCode
-from isa.registers import AuxMode
+from isa.registers import AuxMode, StatsMode
 from sim.registers import Registers
 
 FLOAT_WORDS = 4
@@ -14,6 +15,7 @@ FLOAT_WORDS = 4
 BIAS_STAGE, VALUE_STAGE, CODE_STAGE = 3, 7, 9
 BIAS_CYCLES = 5  # from a bias that was used to the next one
 TURN_CYCLES = 8
+FLUSH_CYCLES = 4  # of statistics, beside two raw positions
 
 EMPTY, HELD, LAST = 0, 1, 2  # a stage: LAST holds the last position of a core
 
@@ -23,15 +25,12 @@ class Draining:
 
     Parameters
     ----------
-    positions : of a block
-    cores : that are drained one after the other: those of all groups
-
-    Attributes
-    ----------
-    end : the cycle of the last write so far
+    positions, cores : of a block and of a group
+    merged : groups whose sums are added, 1 without `merge`
     """
 
-    def __init__(self, config: Config, registers: Registers, positions: int, cores: int):
+    def __init__(self, config: Config, registers: Registers, positions: int, cores: int,
+                 merged: int):
         mode = registers["tensor.mode"]
         output = FormatCode(mode["output"])
         self.positions, self.cores = positions, cores
@@ -39,36 +38,55 @@ class Draining:
         self.serial = self.raw or mode["aux"] == AuxMode.RAW
         self.high = config.raw_words - TREES
         self.wide = output is FormatCode.BINARY32
-        self.hold = FLOAT_WORDS if self.wide else 1
-        # from one position to the next; trees that enter one by one wait while words are written
-        self.interval = config.raw_words + self.hold - 1 if self.serial else 1
+        element = mode["aux"] == AuxMode.ELEMENT
+        read = mode["mask"] + (mode["stats"] == StatsMode.NORM) + element  # words a position
+        self.hold = max(FLOAT_WORDS if self.wide else 1, read)
+        self.added = int(merged > 1 or element)  # a cycle later
+        # From one position to the next; trees that enter one by one wait while words are written.
+        self.interval = max(merged, config.raw_words + self.hold - 1 if self.serial else 1)
         self.bias = mode["bias"]
+        self.flush = 2 * config.raw_words + FLUSH_CYCLES if mode["stats"] else 0
+        self.kept: dict[int, int] = {}  # by core, the address of its statistics
         self.turn = TURN_CYCLES if mode["turn_output"] else 0
         self.pipe = [EMPTY] * (VALUE_STAGE if self.wide else CODE_STAGE)
         self.step = 0  # cycle of the last step
         self.bias_from = 0  # cycle from which the next bias is there
         self.next = 0  # cycle in which the next position can be there
-        self.end = 0
+        self.end = 0  # cycle of the last write so far
 
-    def block(self, complete: int) -> int:
-        """Drains a block whose first sum can be read in cycle `complete`, and a further one in each
-        cycle after it; the cycle from which its accumulators are free."""
+    def block(self, complete: int, statistics: list[tuple[int, int]]) -> int:
+        """Drains a block of a group.
+
+        Parameters
+        ----------
+        complete : cycle in which the first sum can be read; each further one a cycle later
+        statistics : number and address of its statistics, by core
+
+        Returns
+        -------
+        The cycle from which the accumulators are free.
+        """
         if self.raw:
-            first = max(complete + 1, self.next)
+            first = max(complete + 1 + self.added, self.next)
             self.next = first + self.interval * self.positions * self.cores
             self.end = self.next
             return self.next - self.high
-        for core in range(self.cores):
+        for number in range(self.cores):
+            if self.flush:
+                core, address = statistics[number]
+                if self.kept.get(core, address) != address:
+                    self.step += self.flush
+                self.kept[core] = address
             for position in range(self.positions):
-                arrival = complete + 1 + position if core == 0 else 0
+                arrival = complete + 1 + position + self.added if number == 0 else 0
                 self._enter(max(arrival, self.next), position == self.positions - 1)
-        return self.step + 1
+        return self.step + 1 - self.added
 
     def finish(self) -> int:
         """The cycle of the last write of the operation."""
         while any(self.pipe):
             self._move(EMPTY)
-        return self.end + self.turn
+        return self.end + self.turn + self.flush * len(self.kept)
 
     def _enter(self, arrival: int, last: bool) -> None:
         """A position goes into the lanes in `arrival` or, if they do not move, later."""
@@ -80,7 +98,7 @@ class Draining:
             else:
                 self.step = arrival - 1
         self._move(LAST if last else HELD)
-        self.next = self.step + (self.interval - TREES if self.serial else 1)
+        self.next = self.step + (self.interval - TREES if self.serial else self.interval)
 
     def _following(self) -> int:
         """The cycle of the next step."""

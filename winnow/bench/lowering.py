@@ -93,7 +93,7 @@ class Cut:
     def estimate(self) -> int:
         """About how many cycles it takes: the bounds of feeding and drain, no conflicts."""
         a_pass = max(self.rows, TREES)
-        drained = self.rows * self.cores * (1 if self.merge else self.groups)
+        drained = self.rows * self.cores * self.groups
         along, across = self.rounds
         between = max(self.passes * a_pass, drained)
         return (START + (along * across - 1) * between + (self.passes - 1) * a_pass
