@@ -75,11 +75,9 @@ def tensor(config: Config, registers: Registers) -> int:
         complete = [feed.block(room[half]) + after
                     for feed, room in zip(feeds, free, strict=True)]
         if merge:
-            done = [drain.block(max(complete) + groups - 1, list(enumerate(addresses)))] * groups
+            done = [drain.block(max(complete) + groups - 1, addresses)] * groups
         else:
-            done = [drain.block(cycle, [(group * counts["core"] + core, address)
-                                        for core, address in enumerate(addresses)])
-                    for group, cycle in enumerate(complete)]
+            done = [drain.block(cycle, addresses) for cycle in complete]
         for room, cycle in zip(free, done, strict=True):
             room[half] = cycle
     return drain.finish() + 1

@@ -16,6 +16,7 @@ BIAS_STAGE, VALUE_STAGE, CODE_STAGE = 3, 7, 9
 BIAS_CYCLES = 5  # from a bias that was used to the next one
 TURN_CYCLES = 8
 FLUSH_CYCLES = 4  # of statistics, beside two raw positions
+REOPEN_CYCLES = 2  # from a flush to the next word
 
 EMPTY, HELD, LAST = 0, 1, 2  # a stage: LAST holds the last position of a core
 
@@ -46,7 +47,8 @@ class Draining:
         self.interval = max(merged, config.raw_words + self.hold - 1 if self.serial else 1)
         self.bias = mode["bias"]
         self.flush = 2 * config.raw_words + FLUSH_CYCLES if mode["stats"] else 0
-        self.kept: dict[int, int] = {}  # by core, the address of its statistics
+        self.kept: dict[int, int] = {}  # by core of a group, the address of its statistics
+        self.sweep = config.cores if mode["stats"] else 0  # looks for statistics to flush
         self.turn = TURN_CYCLES if mode["turn_output"] else 0
         self.pipe = [EMPTY] * (VALUE_STAGE if self.wide else CODE_STAGE)
         self.step = 0  # cycle of the last step
@@ -54,13 +56,13 @@ class Draining:
         self.next = 0  # cycle in which the next position can be there
         self.end = 0  # cycle of the last write so far
 
-    def block(self, complete: int, statistics: list[tuple[int, int]]) -> int:
+    def block(self, complete: int, statistics: list[int]) -> int:
         """Drains a block of a group.
 
         Parameters
         ----------
         complete : cycle in which the first sum can be read; each further one a cycle later
-        statistics : number and address of its statistics, by core
+        statistics : addresses, by core
 
         Returns
         -------
@@ -71,14 +73,13 @@ class Draining:
             self.next = first + self.interval * self.positions * self.cores
             self.end = self.next
             return self.next - self.high
-        for number in range(self.cores):
+        for core, address in enumerate(statistics):
             if self.flush:
-                core, address = statistics[number]
                 if self.kept.get(core, address) != address:
-                    self.step += self.flush
+                    self.step += self.flush + REOPEN_CYCLES
                 self.kept[core] = address
             for position in range(self.positions):
-                arrival = complete + 1 + position + self.added if number == 0 else 0
+                arrival = complete + 1 + position + self.added if core == 0 else 0
                 self._enter(max(arrival, self.next), position == self.positions - 1)
         return self.step + 1 - self.added
 
@@ -86,7 +87,7 @@ class Draining:
         """The cycle of the last write of the operation."""
         while any(self.pipe):
             self._move(EMPTY)
-        return self.end + self.turn + self.flush * len(self.kept)
+        return self.end + self.turn + self.flush * len(self.kept) + self.sweep
 
     def _enter(self, arrival: int, last: bool) -> None:
         """A position goes into the lanes in `arrival` or, if they do not move, later."""
