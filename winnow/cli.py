@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     gemm.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
     gemm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     gemm.set_defaults(command=_gemm)
+    phases = benches.add_parser("phases", help="a training step, layer by layer and phase")
+    _config_options(phases, "bench")
+    phases.add_argument("--net", default="resnet8", help="network (default: %(default)s)")
+    phases.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
+    phases.add_argument("--batch", type=int, metavar="B", help="images of the step")
+    phases.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    phases.set_defaults(command=_phases)
 
     program = commands.add_parser("program", help="compile a training step to assembly")
     _config_options(program)
@@ -224,6 +231,26 @@ def _gemm(options) -> int:
     if options.json:
         files.write_json(options.json, gemm.as_json(results))
     return 0 if all(result.equal for result in results) else 1
+
+
+def _phases(options) -> int:
+    from winnow import network
+    from winnow.bench import phases
+    from winnow.compiler.recipe import recipe_for
+
+    options.config = options.config or "bench"
+    chip, recipe = _config(options), recipe_for(options.net)
+    if options.cores is not None:
+        chip = chip.with_(cores=options.cores)
+    if options.batch is not None:
+        recipe = replace(recipe, batch=options.batch)
+    if options.json:
+        files.check_folder(options.json.parent)
+    step = phases.measure(chip, network.named(options.net), recipe)
+    print(phases.table(step))
+    if options.json:
+        files.write_json(options.json, step.as_json())
+    return 0 if step.equal else 1
 
 
 def _program(options) -> None:

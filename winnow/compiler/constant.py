@@ -1,5 +1,5 @@
-"""Tensor operations with a constant tile, or with none: averages, rounding of raw sums, and
-statistics of a map that is there already."""
+"""Tensor operations with the tile of the identity, or with none: averages, rounding of raw sums,
+and statistics of a map that is there already."""
 
 from isa.config import TREES, Config
 from isa.formats import FormatCode
@@ -14,7 +14,7 @@ NOTHING = {"height": 0}  # the window of a stream that reads nothing but zeros
 
 
 def average(config: Config, layer: Layer, x: Tile, identity: Buffer, y: Tile) -> Operation:
-    """y = the mean of x over its pixels, in E4M3; `identity` is a tile with 1 / pixels."""
+    """y = the mean of x over its pixels (a power of two), in E4M3."""
     g = _over_images(config, x.images)
     together = divisor(g.images, config.block)
     loops = [
@@ -31,6 +31,7 @@ def average(config: Config, layer: Layer, x: Tile, identity: Buffer, y: Tile) ->
         "tensor.stream.base": {"address": At(x.buffer)},
         "tensor.stationary.base": {"address": At(identity)},
         "tensor.output.base": {"address": At(y.buffer)},
+        "tensor.mode": {"scale": _mean(layer)},
     }
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, [x.buffer, identity],
                      [y.buffer])
@@ -58,7 +59,7 @@ def average_backward(config: Config, layer: Layer, dy: Tile, identity: Buffer, d
         "tensor.stream.base": {"address": At(dy.buffer)},
         "tensor.stationary.base": {"address": At(identity)},
         "tensor.output.base": {"address": At(dx.buffer)},
-        "tensor.mode": {"stream": E5M2, "output": E5M2, **beside.mode},
+        "tensor.mode": {"stream": E5M2, "output": E5M2, "scale": _mean(layer), **beside.mode},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [dy.buffer, identity, *beside.reads], [dx.buffer, *beside.writes])
@@ -69,24 +70,35 @@ def _over_images(config: Config, images: int) -> Grouping:
     return Grouping(1, groups, images // groups, 1, by_images=True)
 
 
-def statistics(config: Config, label: str, dy: Tile, norm: Tile, stats: Buffer) -> Operation:
+def _mean(layer: Layer) -> int:
+    """The exponent of 1 / pixels."""
+    return -(layer.input.pixels.bit_length() - 1)
+
+
+def statistics(config: Config, label: str, dy: Tile, norm: Tile, stats: Buffer,
+               identity: Buffer) -> Operation:
     """Sums of dy and of dy * norm by channel; dy is written onto itself."""
     together = divisor(dy.map_words, config.block)
-    beside = Beside(element=dy, norm=norm, stats=stats)
+    beside = Beside(norm=norm, stats=stats)
+
+    def same(words):
+        return {"stream": words, "output": words, "aux": words}
+
     loops = [
-        loop("p0", together, output=1, aux=1),
-        loop("b0", dy.map_words // together, output=together, aux=together),
-        loop("b1", dy.images, output=dy.image_words, aux=dy.image_words),
-        loop("b2", dy.shape.blocks, output=dy.map_words, aux=dy.map_words,
-             stats=stats_words(config)),
+        loop("q0", TREES, stationary=1),
+        loop("p0", together, **same(1)),
+        loop("b0", dy.map_words // together, **same(together)),
+        loop("b1", dy.images, **same(dy.image_words)),
+        loop("b2", dy.shape.blocks, stats=stats_words(config), **same(dy.map_words)),
     ]
     registers = nest_registers(loops) | beside.registers(0) | {
-        "tensor.stream.window": NOTHING,
-        "tensor.stationary.window": NOTHING,
+        "tensor.stream.base": {"address": At(dy.buffer)},
+        "tensor.stationary.base": {"address": At(identity)},
         "tensor.output.base": {"address": At(dy.buffer)},
-        "tensor.mode": {"output": E5M2, **beside.mode},
+        "tensor.mode": {"stream": E5M2, "output": E5M2, **beside.mode},
     }
-    return Operation(label, Unit.TENSOR, registers, beside.reads, [dy.buffer, stats])
+    return Operation(label, Unit.TENSOR, registers, [dy.buffer, identity, *beside.reads],
+                     [dy.buffer, stats])
 
 
 def rounded(config: Config, label: str, stats: Buffer, sums: Buffer, blocks: int) -> Operation:

@@ -74,13 +74,15 @@ class Memory:
     parameters: list[Parameters] = field(default_factory=list)
     outputs: list[Stored | None] = field(default_factory=list)  # of layers
     gradients: dict = field(default_factory=dict)  # of maps
-    identity: Buffer | None = None  # a tile with 1 / pixels, for an average
+    formed: dict = field(default_factory=dict)  # maps that cost more than one operation to form
+    identity: Buffer | None = None  # the tile of the identity, for averages and statistics
 
     def __post_init__(self):
         layers = self.graph.layers
         self.parameters = [Parameters(layer, self.config) for layer in layers]
-        if any(layer.average for layer in layers):
-            self.identity = Buffer("tile of the average", TREES)
+        if any(layer.average for layer in layers) or any(
+                made.shortcut is not None for made in self.graph.maps):
+            self.identity = Buffer("tile of the identity", TREES)
         self._weights()
         region = self.external.region
         for layer in layers:
@@ -92,6 +94,8 @@ class Memory:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
             self.gradients[made] = Stored(name, made.shape, region(name, size))
+            if made.identity or made.shortcut is not None:
+                self.formed[made] = Stored(made.name, made.shape, region(made.name, size))
 
     def _weights(self):
         region = self.external.region

@@ -145,7 +145,8 @@ class _Scheduler:
         while left:
             while oldest not in left:
                 oldest += 1
-            chosen = self._choose(self.operations[oldest].job, oldest)
+            tensor = self.queues[Unit.TENSOR]
+            chosen = self._choose(self.operations[tensor[0] if tensor else -1].job, oldest)
             end = self._place(*chosen)
             left.discard(chosen[0])
             order.append(self.operations[chosen[0]])
@@ -153,7 +154,8 @@ class _Scheduler:
         return Schedule(order, max(ends, default=0), ends)
 
     def _choose(self, job: int, oldest: int) -> tuple[int, int]:
-        """The operation that can start first, among those of the next jobs; ties in order."""
+        """The operation that can start first, among those up to a few jobs after `job`, that of
+        the next tensor operation; ties in order."""
         best = None
         for unit, queue in self.queues.items():
             for i in queue:

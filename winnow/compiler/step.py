@@ -7,7 +7,7 @@ overlap as far as the scratchpad allows (schedule.py).
 
 from dataclasses import dataclass
 
-from isa.config import WORD_BYTES
+from isa.config import LANES, TREES, WORD_BYTES
 from isa.registers import Unit
 from winnow.compiler import constant, forms, gradients, loss, moves, nests, scores, update
 from winnow.compiler.forms import Coefficients
@@ -20,8 +20,10 @@ from winnow.errors import UserError
 from winnow.graph import Map
 from winnow.network import Shape
 
-LEAST_CYCLES = 4096  # of tensor work in a job, where the batch has it
+LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
+MOST_CYCLES = 65536  # in later ones
 SHARE = 0.8  # of the scratchpad that two jobs may fill
+GRADIENTS = 0.35  # and that the raw gradients of a layer may
 
 
 class TileError(UserError):
@@ -66,6 +68,7 @@ class Step:
         for parameters in memory.parameters:
             if parameters.norm:
                 parameters.norm.new_step()
+        self.stored: set[Map] = set()  # maps that were formed and stored
         self.scores = Buffer("scores", memory.eights * memory.classes * GROUP_WORDS)
         self.errors = Buffer("errors", memory.eights * memory.classes)
 
@@ -104,9 +107,14 @@ class Step:
         return Coefficients(getattr(norm, f"{way}_coefficients"), first) if norm else None
 
     def form(self, made: Map, first: int, images: int, keep: bool = False) -> Formed:
-        """The map, and with `keep` what it came from."""
+        """The map, and with `keep` what it came from. What costs more than one operation is
+        stored when it is formed for the first time."""
         if made.source is None:
             return Formed(self.fill(self.images, first, images), None)
+        if made in self.stored:
+            source = self.memory.outputs[made.source]
+            return Formed(self.fill(self.memory.formed[made], first, images),
+                          self.fill(source, first, images) if keep else None)
         stored, norm = self.memory.outputs[made.source], self.norm(made.source)
         x = self.fill(stored, first, images)
         label = f"form {made.name}"
@@ -150,31 +158,44 @@ class Step:
     # Tiles.
 
     def tiles(self, label: str, words: int, fixed: int, cycles: int,
-              whole: bool = False) -> tuple[range, int]:
-        """First images of the tiles of the batch, and images a tile.
+              whole: bool = False) -> list[range]:
+        """Images of the tiles of the batch.
 
-        `words` and `cycles` are of one image, `fixed` words are there whatever the tile.
+        `words` and `cycles` are of one image, `fixed` words are there whatever the tile. The first
+        tiles are small, since the tensor cores wait for them; later ones are as large as two of
+        them fit, since each operation has cycles of its own.
         """
-        resident = sum(b.words for b in self.memory.resident)
-        room = int(SHARE * (self.config.words - resident)) - fixed
+        room = self.room() - fixed
         most = self.batch if whole else room // (2 * words)
         if most < 1 or (whole and words * self.batch > room):
-            raise TileError(
-                f"{label}: one image needs {words * WORD_BYTES} bytes of scratchpad twice, beside "
-                f"{(fixed + resident) * WORD_BYTES} bytes; configuration {self.config.name} has "
-                f"{self.config.words * WORD_BYTES}")
-        wanted = max(1, -(-LEAST_CYCLES // max(cycles, 1)))
-        images = divisor(self.batch, most)
-        for smaller in range(images, 0, -1):
-            if self.batch % smaller == 0 and smaller >= min(wanted, images):
-                images = smaller
-        return range(0, self.batch, images), images
+            raise self.too_large(label, words, fixed)
+        most = max(1, min(most, -(-MOST_CYCLES // max(cycles, 1))))
+        size = self.batch if whole else min(most, max(1, -(-LEAST_CYCLES // max(cycles, 1))))
+        tiles, first = [], 0
+        while first < self.batch:
+            size = min(size, self.batch - first)
+            tiles.append(range(first, first + size))
+            first, size = first + size, min(2 * size, most)
+        return tiles
+
+    def room(self) -> int:
+        """Words of the scratchpad that jobs may fill."""
+        return int(SHARE * (self.config.words - sum(b.words for b in self.memory.resident)))
+
+    def too_large(self, label: str, words: int, fixed: int) -> TileError:
+        resident = sum(b.words for b in self.memory.resident)
+        return TileError(
+            f"{label}: one image needs {words * WORD_BYTES} bytes of scratchpad twice, beside "
+            f"{(fixed + resident) * WORD_BYTES} bytes; configuration {self.config.name} has "
+            f"{self.config.words * WORD_BYTES}")
 
     def form_words(self, made: Map, keep: bool) -> int:
         """Words of an image while a map is formed."""
         if made.source is None:
             return made.shape.words
         words = self.graph.layers[made.source].output.words
+        if made in self.stored:
+            return words + made.shape.words if keep else made.shape.words
         if made.pool > 1:
             return words + made.shape.words * (2 if keep else 1)
         if self.norm(made.source) and keep:
@@ -207,48 +228,67 @@ class Step:
         return buffer
 
     def forward(self, training: bool, tag) -> None:
-        for layer in range(len(self.graph.layers)):
-            self._forward(layer, training, tag(layer, "FP"))
-            self.job += 1
+        for made in self.graph.maps:
+            self._forward(made, training, tag)
 
-    def _forward(self, i: int, training: bool, tag: int) -> None:
-        layer, made = self.graph.layers[i], self.graph.inputs[i]
-        parameters, norm = self.memory.parameters[i], self.norm(i)
-        weights = None if layer.average else self.weights(i)
-        if norm and training:
-            self.emit(norm.clear("forward"))
-        firsts, images = self.tiles(
-            f"{layer.name} FP", self.form_words(made, False) + layer.output.words,
-            0 if layer.average else parameters.weight_words, self.cycles(i),
-            whole=layer.is_linear)
-        for first in firsts:
-            x = self.form(made, first, images).y
-            if layer.is_last:
-                self.emit(scores.forward(self.config, layer, _flat(x, layer), weights,
-                                         self.scores), tag)
-                continue
-            y = Tile.new(f"output of {layer.name}", images, layer.output)
-            if layer.average:
-                self.emit(constant.average(self.config, layer, x, self.memory.identity, y), tag)
-            else:
-                self.emit(nests.forward(
-                    self.config, layer, _flat(x, layer), weights, y, parameters.bias,
-                    norm.forward_stats if norm and training else None), tag)
-            self.store(y, self.memory.outputs[i], first)
+    def _forward(self, made: Map, training: bool, tag) -> None:
+        """All readers of a map, which is formed once for each tile."""
+        readers = {i: self.graph.layers[i] for i in made.readers}
+        weights = {i: None if layer.average else self.weights(i) for i, layer in readers.items()}
+        norms = {i: self.norm(i) for i in readers if self.norm(i)}
+        if training:
+            for norm in norms.values():
+                self.emit(norm.clear("forward"))
+        tiles = self.tiles(
+            f"{made.name}, read by {', '.join(layer.name for layer in readers.values())}",
+            self.form_words(made, False) + sum(layer.output.words for layer in readers.values()),
+            sum(b.words for b in weights.values() if b), sum(self.cycles(i) for i in readers),
+            whole=any(layer.is_linear for layer in readers.values()))
+        for images in tiles:
+            x = self.form(made, images.start, len(images)).y
+            if training and made in self.memory.formed:
+                self.store(x, self.memory.formed[made], images.start)
+            for i, layer in readers.items():
+                self._convolve(i, layer, x, images, weights[i], training, tag(i, "FP"))
             self.job += 1
-        if norm and training:
-            self.emit(constant.rounded(self.config, f"sums of {layer.name}", norm.forward_stats,
-                                       norm.forward_sums, layer.output.blocks), tag)
-            self.emit(norm.forward(self.batch * layer.output.pixels))
-        elif norm:
-            self.emit(norm.evaluation())
-        self._join(i)
+        for i, norm in norms.items():
+            if training:
+                layer = readers[i]
+                self.emit(constant.rounded(self.config, f"sums of {layer.name}",
+                                           norm.forward_stats, norm.forward_sums,
+                                           layer.output.blocks), tag(i, "FP"))
+                self.emit(norm.forward(self.batch * layer.output.pixels))
+            else:
+                self.emit(norm.evaluation())
+        for i in readers:
+            self._join(i)
+        if made in self.memory.formed:
+            self.stored.add(made)
+        self.job += 1
+
+    def _convolve(self, i: int, layer, x: Tile, images: range, weights: Buffer | None,
+                  training: bool, tag: int) -> None:
+        """One layer's output for a tile, stored."""
+        if layer.is_last:
+            self.emit(scores.forward(self.config, layer, _flat(x, layer), weights, self.scores),
+                      tag)
+            return
+        y = Tile.new(f"output of {layer.name}", len(images), layer.output)
+        norm = self.norm(i)
+        if layer.average:
+            self.emit(constant.average(self.config, layer, x, self.memory.identity, y), tag)
+        else:
+            self.emit(nests.forward(
+                self.config, layer, _flat(x, layer), weights, y, self.memory.parameters[i].bias,
+                norm.forward_stats if norm and training else None), tag)
+        self.store(y, self.memory.outputs[i], images.start)
 
     def _join(self, i: int) -> None:
         """Where layer `i` is the last that a sum of two normalised maps needs: one set of
-        coefficients, K1 the sum of both."""
+        coefficients, K1 the sum of both. The last is that of the body, whose first layer reads
+        the same map as the shortcut."""
         made = self.graph.outputs[i]
-        if made is None or made.shortcut is None or i != max(made.source, made.shortcut):
+        if made is None or made.shortcut is None or i != made.source:
             return
         main, other = self.norm(made.source), self.norm(made.shortcut)
         self.emit(main.join(other))
@@ -264,9 +304,7 @@ class Step:
         for made in reversed(self.graph.maps):
             if made.source is not None:
                 self._gradient(made, tag)
-            for layer in made.readers:
-                if not self.graph.layers[layer].average:
-                    self._weight_gradient(layer, tag(layer, "WU"))
+            self._weight_gradients(made, tag)
 
     def _gradient(self, made: Map, tag) -> None:
         """The gradient of a map: what its readers send back, masked by its ReLU."""
@@ -287,11 +325,12 @@ class Step:
             0 if self.graph.layers[r].is_last else self.error_words(r) for r in made.readers)
         if keep:
             words += self.form_words(made, True)
-        firsts, images = self.tiles(
+        tiles = self.tiles(
             f"{made.name} BP", words, sum(b.words for b in weights.values()),
             sum(self.cycles(r) for r in made.readers),
             whole=any(self.graph.layers[r].is_linear for r in made.readers))
-        for first in firsts:
+        for part in tiles:
+            first, images = part.start, len(part)
             formed = self.form(made, first, images, keep=True) if keep else None
             dy = Tile.new(f"gradient of {made.name}", images, made.shape)
             elements = [self.fill(self.memory.gradients[above], first, images)
@@ -302,8 +341,9 @@ class Step:
             self._send_back(made, first, images, weights, dy, elements, beside, tag)
             if other:
                 x = self.fill(self.memory.outputs[made.shortcut], first, images)
-                self.emit(constant.statistics(self.config, f"statistics of {made.name}", dy, x,
-                                              other.backward_stats), tag(made.source, "BP"))
+                self.emit(constant.statistics(
+                    self.config, f"statistics of {made.name}", dy, x, other.backward_stats,
+                    self.memory.identity), tag(made.shortcut, "BP"))
             self.store(dy, self.memory.gradients[made], first)
             self.job += 1
         for layer, each in ((made.source, sums), (made.shortcut, other)):
@@ -369,42 +409,78 @@ class Step:
             self.emit(update.momentum_step(f"update {name} of {layer.name}", gradient, 0, moment,
                                            master, rules.momentum, rules.rate, factor=factor))
 
-    def _weight_gradient(self, i: int, tag: int) -> None:
-        layer, made = self.graph.layers[i], self.graph.inputs[i]
-        rows = layer.tiles * 8 // layer.output.blocks  # of one output block
-        raw = self.config.raw_words
-        room = int(0.35 * self.config.words)
-        together = self.config.block // 8
-        chunk = divisor(layer.output.blocks, max(1, room // (rows * raw)))
-        if layer.output.blocks % together == 0 and chunk > together:
-            chunk = together * divisor(layer.output.blocks // together, chunk // together)
+    def _weight_gradients(self, made: Map, tag) -> None:
+        """The weights of all readers of a map: together, if their gradients fit, or one by one,
+        some output blocks at a time."""
+        readers = [i for i in made.readers if not self.graph.layers[i].average]
+        whole = {i: range(self.graph.layers[i].output.blocks) for i in readers}
+        if sum(self.gradient_rows(i) * len(whole[i]) for i in readers) * self.config.raw_words \
+                <= GRADIENTS * self.config.words:
+            if readers:
+                self._sum_gradients(made, whole, tag)
+            return
+        for i in readers:
+            for blocks in self.gradient_chunks(i):
+                self._sum_gradients(made, {i: blocks}, tag)
+
+    def gradient_rows(self, i: int) -> int:
+        """Rows of the gradient of one output block."""
+        layer = self.graph.layers[i]
+        return layer.tiles * TREES // layer.output.blocks
+
+    def gradient_chunks(self, i: int) -> list[range]:
+        """Output blocks of a layer whose raw gradient fits; multiples of what a block holds."""
+        blocks, together = self.graph.layers[i].output.blocks, self.config.block // LANES
+        room = int(GRADIENTS * self.config.words) // (self.gradient_rows(i) * self.config.raw_words)
+        chunk = divisor(blocks, max(1, room))
+        if blocks % together == 0 and chunk > together:
+            chunk = together * divisor(blocks // together, chunk // together)
+        return [range(start, start + chunk) for start in range(0, blocks, chunk)]
+
+    def _sum_gradients(self, made: Map, chunks: dict[int, range], tag) -> None:
+        """Gradients of some output blocks of layers that read a map, and their update."""
         scale = loss.mean_scale(self.rules.error_scale, self.batch)
-        for start in range(0, layer.output.blocks, chunk):
-            blocks = range(start, start + chunk)
-            words = self.form_words(made, False) + (
-                0 if layer.is_last else self.error_words(i, chunk))
-            firsts, images = self.tiles(
-                f"{layer.name} WU", words, rows * chunk * raw,
-                self.cycles(i) * chunk // layer.output.blocks, whole=layer.is_linear)
-            before, passes = None, 0
-            for first in firsts:
-                x = _flat(self.form(made, first, images).y, layer)
-                is_raw = first + images < self.batch
-                size = rows * chunk * (raw if is_raw else GROUP_WORDS)
-                after = before if before and is_raw else Buffer(
-                    f"{'sums' if is_raw else 'gradient'} of {layer.name}", size)
-                part = gradients.Part(before, after, is_raw, passes)
+        layers = self.graph.layers
+        tiles = self.gradient_tiles(made, chunks)
+        sums = {i: gradients.Part(None, None, False, 0) for i in chunks}
+        for images in tiles:
+            x = self.form(made, images.start, len(images)).y
+            for i, blocks in chunks.items():
+                layer, raw = layers[i], images.stop < self.batch
+                size = self.gradient_rows(i) * len(blocks) * (
+                    self.config.raw_words if raw else GROUP_WORDS)
+                before = sums[i].after
+                after = before if before and raw else Buffer(
+                    f"{'sums' if raw else 'gradient'} of {layer.name}", size)
+                done = gradients.passes_of(layer, images.start)
+                part = sums[i] = gradients.Part(before, after, raw, done)
                 if layer.is_last:
-                    self.emit(scores.weight_gradient(self.config, layer, x, self.errors, part,
-                                                     scale), tag)
+                    operation = scores.weight_gradient(self.config, layer, _flat(x, layer),
+                                                       self.errors, part, scale)
                 else:
-                    dy = self.error(i, first, images, blocks)
-                    self.emit(gradients.weight_gradient(self.config, layer, x, dy, part, scale),
-                              tag)
-                passes += gradients.passes_of(layer, images)
-                before = after
-                self.job += 1
-            self._update(i, blocks, rows, before)
+                    dy = self.error(i, images.start, len(images), blocks)
+                    operation = gradients.weight_gradient(self.config, layer, _flat(x, layer), dy,
+                                                          part, scale)
+                self.emit(operation, tag(i, "WU"))
+            self.job += 1
+        for i, blocks in chunks.items():
+            self._update(i, blocks, self.gradient_rows(i), sums[i].after)
+
+    def gradient_tiles(self, made: Map, chunks: dict[int, range]) -> list[range]:
+        """As large as possible: the drain of raw sums costs more than a tile that comes late."""
+        layers = self.graph.layers
+        words = self.form_words(made, False) + sum(
+            0 if layers[i].is_last else self.error_words(i, len(blocks))
+            for i, blocks in chunks.items())
+        rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
+        label = f"{', '.join(layers[i].name for i in chunks)} WU"
+        if words * self.batch + rows * GROUP_WORDS <= self.room():
+            return [range(self.batch)]
+        room = self.room() - rows * self.config.raw_words
+        if words * 2 > room or any(layers[i].is_linear for i in chunks):
+            raise self.too_large(label, words, rows * self.config.raw_words)
+        size = divisor(self.batch, room // (2 * words))
+        return [range(first, first + size) for first in range(0, self.batch, size)]
 
     def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""

@@ -1,0 +1,158 @@
+"""`winnow bench phases`: one training step of a network on the generated Verilog, by phase."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from isa.config import Config
+from winnow.compiler.recipe import Recipe
+from winnow.compiler.training import PHASES, TrainingProgram
+from winnow.datasets import Dataset
+from winnow.errors import UserError
+from winnow.host import Driver, ModelDevice
+from winnow.network import Network
+from winnow.session import Session
+
+CYCLES_AT_ONCE = 50_000
+LANES = 64  # multiply-adds of a core and cycle
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A layer in a phase. `cycles` run from its first issue to that of the next phase, `busy` are
+    those with one of its tensor operations at work; `macs` are outputs x channels x kernel x
+    kernel of the batch; `utilisation` is macs over what all cores could do in `cycles`."""
+
+    layer: str
+    phase: str
+    cycles: int
+    busy: int
+    macs: int
+    utilisation: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A whole training step, from the start of the program to its halt.
+
+    `idle` are cycles without a tensor operation; `wait_stream`, `wait_stationary` and `wait_drain`
+    those of operations in which the first group had no word to work on, by cause.
+    """
+
+    network: str
+    cores: int
+    batch: int
+    cycles: int
+    macs: int
+    utilisation: float
+    means: dict[str, float]  # of each phase over all layers but the first, weighted by macs
+    first_layer: float
+    idle: int
+    wait_stream: int
+    wait_stationary: int
+    wait_drain: int
+    conflicts: int
+    counters: dict[str, int]
+    equal: bool  # every byte of external memory to the model's
+    difference: str | None
+    phases: list[Phase]
+
+    def as_json(self) -> dict:
+        return asdict(self)
+
+
+def synthetic(network: Network, batch: int, seed: int = 0) -> Dataset:
+    """Random images and labels: cycles do not depend on values."""
+    generator = np.random.default_rng(seed)
+    shape = batch, network.input.height, network.input.width, network.input.channels
+    images = generator.standard_normal(shape).astype(np.float32)
+    labels = generator.integers(0, network.classes, batch)
+    return Dataset("synthetic", images, labels, images, labels)
+
+
+def measure(config: Config, network: Network, recipe: Recipe, *, show: bool = True) -> Step:
+    """Run the first training step on the Verilog and on the model."""
+    from verif.simulation import Simulation, SimulationError
+
+    recipe = replace(recipe, epochs=1)
+    program = TrainingProgram(config, network, recipe)
+    session = Session(program, synthetic(network, recipe.batch), 0)
+    if show:
+        print("generating the Verilog and building the simulation (cached by content)",
+              file=sys.stderr, flush=True)
+    model = ModelDevice(config, program.external.size)
+    _run(session, model, 2_000, lambda: None)
+    try:
+        with Simulation(config, memory_bytes=program.external.size) as chip, \
+                tqdm(desc=network.name, unit="cycle", unit_scale=True, disable=not show,
+                     total=program.training.cycles,
+                     mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
+            driver = _run(session, chip, CYCLES_AT_ONCE, lambda: bar.update(CYCLES_AT_ONCE))
+            return _step(session, driver, chip.memory, model.memory)
+    except SimulationError as error:
+        raise UserError(f"simulation: {error}") from error
+
+
+def _run(session: Session, device, units: int, tick: Callable[[], None]) -> Driver:
+    """One training step."""
+    (work,) = session.rounds
+    session.place(device.memory)
+    session.load(device.memory, work)
+    driver = Driver(device)
+    driver.start(session.program.address("program"))
+    while not device.run(units):
+        tick()
+    driver.finish()
+    return driver
+
+
+def _step(session: Session, driver: Driver, memory, model) -> Step:
+    from winnow.run import difference
+
+    program, config = session.program, session.program.config
+    counters, tags = driver.counters(), driver.tag_counters()
+    batch, lanes = program.recipe.batch, LANES * config.cores
+    phases = []
+    for (i, phase), tag in program.tags.items():
+        layer, found = program.layers[i], tags[tag]
+        if layer.macs:
+            macs = layer.macs * batch
+            phases.append(Phase(layer.name, phase, found["span"], found["busy"], macs,
+                                macs / (lanes * found["span"])))
+    first = program.layers[0].name
+    macs = sum(p.macs for p in phases)
+    found = difference(program, memory, model)
+    return Step(
+        program.network.name, config.cores, batch, counters["cycles"], macs,
+        macs / (lanes * counters["cycles"]),
+        {phase: _mean(p for p in phases if p.phase == phase and p.layer != first)
+         for phase in PHASES},
+        _mean(p for p in phases if p.layer == first),
+        counters["cycles"] - counters["tensor_busy"], counters["tensor_wait_stream"],
+        counters["tensor_wait_stationary"], counters["tensor_wait_drain"],
+        counters["conflicts"], counters, found is None, found, phases)
+
+
+def _mean(phases) -> float:
+    """Utilisation weighted by multiply-adds."""
+    phases = list(phases)
+    return sum(p.macs * p.utilisation for p in phases) / sum(p.macs for p in phases)
+
+
+def table(step: Step) -> str:
+    lines = [f"{'layer':<10} {'phase':<5} {'cycles':>12} {'busy':>12} {'macs':>15}  utilisation"]
+    lines += [f"{p.layer:<10} {p.phase:<5} {p.cycles:>12,} {p.busy:>12,} {p.macs:>15,}  "
+              f"{p.utilisation:10.1%}" for p in step.phases]
+    lines.append("mean without the first layer: " + "  ".join(
+        f"{phase} {value:.1%}" for phase, value in step.means.items())
+        + f"; first layer {step.first_layer:.1%}")
+    lines.append(f"whole step: {step.cycles:,} cycles, {step.macs:,} multiply-adds, "
+                 f"{step.utilisation:.1%}")
+    lines.append(f"without tensor work {step.idle:,}; waiting for stream {step.wait_stream:,}, "
+                 f"tile {step.wait_stationary:,}, drain {step.wait_drain:,}")
+    lines.append("every byte equal to the model's" if step.equal else
+                 f"DIFFERS from the model: {step.difference}")
+    return "\n".join(lines)
