@@ -22,7 +22,7 @@ from winnow.network import Shape
 
 LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
 MOST_CYCLES = 65536  # in later ones
-SHARE = 0.8  # of the scratchpad that two jobs may fill
+SHARE = 0.6  # of the scratchpad that two jobs may fill
 GRADIENTS = 0.35  # and that the raw gradients of a layer may
 
 
