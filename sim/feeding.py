@@ -5,6 +5,8 @@ read one a cycle by a port of each core while the present pass goes on. A tile w
 stream or the port of a lower core reads in the same cycle comes later.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from isa.config import TREES, Config
@@ -39,9 +41,13 @@ class Feeding:
                              fixed | {"core": core}) for core in self.cores]
         self.shift = TURNED if registers["tensor.mode"]["turn_stream"] else 0
         self.number = -1  # of the present pass
+        self.late = False  # the next pass has to wait for its tile
+        # A stream that leaves a bank in each cycle holds up a word of a tile for one: a long pass
+        # hides all of that.
+        self.hidden = (self.positions >= 2 * TREES + len(self.cores) and self.stream.moves)
         # Before the first pass both sides read from the first cycle on.
         self.swapped = 0
-        self.swapped = self._load(2 - self.positions + self.shift, 0, gap=False)
+        self.swapped = self._load(2 - self.positions + self.shift, 0, False)
 
     def block(self, room: int) -> int:
         """Feeds a block, not before cycle `room`: the cycle of the first word of its last pass."""
@@ -49,12 +55,11 @@ class Feeding:
             self.number += 1
             first = max(self.swapped + 1, room)
             last = first + self.positions - 1
-            ready = self._load(first, 1, gap=first > self.swapped + 1 or self.late)
+            gap = first > self.swapped + 1 or self.late
+            ready = 0 if self.hidden else self._load(first, 1, gap)
             self.late = ready > last
             self.swapped = max(ready, last)
         return first
-
-    late = False  # the present pass had to wait for its tile
 
     def _load(self, first: int, words: int, gap: bool) -> int:
         """The cycle in which the tile after the present one is complete, of which `words` were read
@@ -118,6 +123,8 @@ class _Banks:
         self.rows, self.columns = stream("dy", window["y"]), stream("dx", window["x"])
         self.height, self.width = window["height"], window["width"]
         self.passes = len(self.addresses[0])
+        places = self.addresses[1]
+        self.moves = all((b - a) & self.mask for a, b in pairwise(places))  # in each place
 
     def bank(self, number: int, place: int) -> int | None:
         """None for what is outside the window: it touches no bank."""

@@ -24,6 +24,8 @@ ALIGNED = 64  # words that a buffer is a multiple of, so that moves have long ru
 SKEW = 1  # words between two buffers, so that what is read from both at once is in different banks
 START, TAIL = 10, 13  # cycles before the first word and after the last one
 TRIED = 8  # cuts whose cycles are predicted in full
+# Of long products, a shorter last drain is of no matter: long passes, which are predicted faster.
+LONG_MACS, LONG_ROWS = 1 << 23, 24
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,10 @@ def lower(config: Config, shape: Gemm, scale: int) -> Lowered:
     if not within:
         raise UserError(f"shape {shape}: needs {8 * min(map(_size, ordered))} bytes of scratchpad, "
                         f"configuration {config.name} has {8 * config.words}")
-    return min((Lowered(config, cut, scale) for cut in within[:TRIED]),
+    tried = within[:TRIED]
+    if shape.macs > LONG_MACS:
+        tried = [cut for cut in within if cut.rows >= LONG_ROWS][:1] or within[:1]
+    return min((Lowered(config, cut, scale) for cut in tried),
                key=lambda lowered: lowered.predicted)
 
 
