@@ -79,4 +79,5 @@ def test_training_step_on_the_chip(program, share):
     assert predicted.busy(Unit.TENSOR) == pytest.approx(counters["tensor_busy"], rel=0.02)
     for tag, found in enumerate(tags):
         spans = [s.cycles for s in predicted.spans if s.unit is Unit.TENSOR and s.tag == tag]
-        assert sum(spans) == pytest.approx(found["busy"], rel=0.08), tag  # reads of the drain that wait
+        # What the drain reads may wait for its bank.
+        assert sum(spans) == pytest.approx(found["busy"], rel=0.08), tag
