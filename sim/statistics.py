@@ -57,8 +57,16 @@ class Statistics:
         for address, (sums, poison) in self.totals.items():
             place = slice(address, address + SUMS * self.config.raw_words)
             old, poisoned = decode_raw(self.config, words[place].reshape(SUMS, -1))
-            total = exact.add(sums, old)
+            total = self._wrapped(exact.add(sums, old))
             words[place] = encode_raw(self.config, total, poison | poisoned).ravel()
+
+
+    def _wrapped(self, total: np.ndarray) -> np.ndarray:
+        """Modulo 2**accumulator_bits, signed."""
+        half = 1 << (self.config.accumulator_bits - 1)
+        if np.max(np.abs(total), initial=0) < half:
+            return total
+        return (exact.as_integers(total) + half) % (2 * half) - half
 
 
 def _finite(fmt, codes):

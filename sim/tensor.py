@@ -92,7 +92,7 @@ class _Operation:
             output is not FormatCode.RAW
             or not (mode["bias"] or mode["relu"] or mode["stochastic"]),
             self._has_mode(*self.formats),
-            not mode["stats"] or self._has_mode(*self._statistics_formats()),
+            not mode["stats"] or (fp8 and self._has_mode(*self._statistics_formats())),
         ):
             require(holds, Trap.SHAPE)
         depth = self.passes * (self.groups if self.merge else 1)

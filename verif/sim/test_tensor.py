@@ -235,6 +235,7 @@ def test_statistics_are_poisoned_by_nan():
     ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "bias": 1}}, Trap.SHAPE),
     ({"mode": {"mask": 1, "output": 2}}, Trap.SHAPE),
     ({"mode": {"stats": 1, "output": 2}}, Trap.SHAPE),
+    ({"mode": {"stats": 1, "output": 3}}, Trap.SHAPE),
     ({"mode": {"aux": AuxMode.ELEMENT, "output": 2}}, Trap.SHAPE),
     ({"mode": {"aux": AuxMode.RAW, "mask": 1}}, Trap.SHAPE),
     ({"mode": {"aux": AuxMode.RAW, "stats": 1}}, Trap.SHAPE),

@@ -74,7 +74,7 @@ class Memory:
     parameters: list[Parameters] = field(default_factory=list)
     outputs: list[Stored | None] = field(default_factory=list)  # of layers
     gradients: dict = field(default_factory=dict)  # of maps
-    formed: dict = field(default_factory=dict)  # maps that cost more than one operation to form
+    formed: dict = field(default_factory=dict)  # maps that cost more to form than to fill
     identity: Buffer | None = None  # the tile of the identity, for averages and statistics
 
     def __post_init__(self):
@@ -94,7 +94,7 @@ class Memory:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
             self.gradients[made] = Stored(name, made.shape, region(name, size))
-            if made.identity or made.shortcut is not None:
+            if made.identity or made.shortcut is not None or made.pool > 1:
                 self.formed[made] = Stored(made.name, made.shape, region(made.name, size))
 
     def _weights(self):

@@ -23,6 +23,8 @@ from winnow.network import Shape
 LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
 MOST_CYCLES = 65536  # in later ones
 SHARE = 0.6  # of the scratchpad that two jobs may fill
+WHOLE = 0.85  # that one job may
+RAW = 0.75  # that two jobs beside raw gradients may
 GRADIENTS = 0.35  # and that the raw gradients of a layer may
 
 
@@ -111,7 +113,7 @@ class Step:
         stored when it is formed for the first time."""
         if made.source is None:
             return Formed(self.fill(self.images, first, images), None)
-        if made in self.stored:
+        if made in self.stored and not (keep and made.pool > 1):
             source = self.memory.outputs[made.source]
             return Formed(self.fill(self.memory.formed[made], first, images),
                           self.fill(source, first, images) if keep else None)
@@ -165,7 +167,7 @@ class Step:
         tiles are small, since the tensor cores wait for them; later ones are as large as two of
         them fit, since each operation has cycles of its own.
         """
-        room = self.room() - fixed
+        room = self.room(WHOLE if whole else SHARE) - fixed
         most = self.batch if whole else room // (2 * words)
         if most < 1 or (whole and words * self.batch > room):
             raise self.too_large(label, words, fixed)
@@ -178,9 +180,9 @@ class Step:
             first, size = first + size, min(2 * size, most)
         return tiles
 
-    def room(self) -> int:
+    def room(self, share: float) -> int:
         """Words of the scratchpad that jobs may fill."""
-        return int(SHARE * (self.config.words - sum(b.words for b in self.memory.resident)))
+        return int(share * (self.config.words - sum(b.words for b in self.memory.resident)))
 
     def too_large(self, label: str, words: int, fixed: int) -> TileError:
         resident = sum(b.words for b in self.memory.resident)
@@ -194,7 +196,7 @@ class Step:
         if made.source is None:
             return made.shape.words
         words = self.graph.layers[made.source].output.words
-        if made in self.stored:
+        if made in self.stored and not (keep and made.pool > 1):
             return words + made.shape.words if keep else made.shape.words
         if made.pool > 1:
             return words + made.shape.words * (2 if keep else 1)
@@ -474,13 +476,14 @@ class Step:
             for i, blocks in chunks.items())
         rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
         label = f"{', '.join(layers[i].name for i in chunks)} WU"
-        if words * self.batch + rows * GROUP_WORDS <= self.room():
+        if words * self.batch + rows * GROUP_WORDS <= self.room(SHARE):
             return [range(self.batch)]
-        room = self.room() - rows * self.config.raw_words
+        room = self.room(RAW) - rows * self.config.raw_words
         if words * 2 > room or any(layers[i].is_linear for i in chunks):
             raise self.too_large(label, words, rows * self.config.raw_words)
-        size = divisor(self.batch, room // (2 * words))
-        return [range(first, first + size) for first in range(0, self.batch, size)]
+        size = room // (2 * words)
+        return [range(first, min(first + size, self.batch))
+                for first in range(0, self.batch, size)]
 
     def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""
