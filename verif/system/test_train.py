@@ -13,6 +13,7 @@ import pytest
 
 from isa.config import named
 from verif import seeds
+from verif.simulation import Simulation
 from verif.system.networks import random_session
 from winnow import checkpoint, cli, session
 from winnow.host import ModelDevice
@@ -37,16 +38,16 @@ def outcome(out) -> tuple[dict, bytes]:
     return figures, saved.memory
 
 
-def interrupt(monkeypatch, after: int) -> None:
-    """Ctrl-C when the model has been looked at `after` times."""
-    run, looks = ModelDevice.run, iter(range(after))
+def interrupt(monkeypatch, after: int, device=ModelDevice, units: int = 500) -> None:
+    """Ctrl-C when the device has been looked at `after` times, every few of its units of time."""
+    run, looks = device.run, iter(range(after))
 
-    def interrupted(self, units):
+    def interrupted(self, _):
         if next(looks, None) is None:
             raise KeyboardInterrupt
-        return run(self, 500)
+        return run(self, units)
 
-    monkeypatch.setattr(ModelDevice, "run", interrupted)
+    monkeypatch.setattr(device, "run", interrupted)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,23 @@ def test_interrupted_again_and_again(whole, tmp_path, monkeypatch, capsys):
     assert train(uninterrupted, *SHORT, "--checkpoint-steps", 2) == 0
     assert (figures, memory) == outcome(uninterrupted)
     assert memory == whole[1]
+
+
+def test_the_chip_is_interrupted(tmp_path, monkeypatch):
+    """On the Verilog, in the middle of its second step; then as the model without interruption."""
+    short = ("--train-images", "48", "--test-images", "16", "--epochs", "1")
+    with monkeypatch.context() as patch:
+        interrupt(patch, 10, Simulation, 10_000)
+        chip = tmp_path / "rtl"
+        assert train(chip, *short, "--device", "rtl", "--checkpoint-steps", "1") == 130
+    assert checkpoint.read(chip / checkpoint.NAME).step == 1
+    assert train(chip, "--resume") == 0
+    assert train(tmp_path / "model", *short) == 0
+    (ours, memory), (model, expected) = (outcome(tmp_path / name) for name in ("rtl", "model"))
+    assert memory == expected
+    for name in ("curve", "weight_hashes", "test_accuracy"):
+        assert ours[name] == model[name]
+    assert ours["cycles"] > 3 * 50_000  # those before the interruption too
 
 
 def test_interrupted_before_the_first_checkpoint(tmp_path, monkeypatch, capsys):
