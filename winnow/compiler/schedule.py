@@ -16,6 +16,8 @@ from winnow.compiler.placement import PlacementError
 
 AHEAD = (2, 1, 0)  # jobs that may begin while an older one is unfinished: tried one by one
 LASTING = 2  # jobs after which a buffer counts as one that lasts
+SKEW = 5  # banks between the beginnings of one buffer and the next: what is read together from
+# different buffers, word by word, then never waits for a bank
 
 
 @dataclass
@@ -37,27 +39,28 @@ class _Space:
     def words(self) -> int:
         return sum(r.end - r.start for r in self.regions)
 
-    def take(self, words: int, last: bool = False) -> tuple[int, int] | None:
-        """Address of free words, and the cycle from which they are: those that are free first, or
-        the last ones."""
+    def take(self, words: int, now: int, last: bool = False) -> tuple[int, int] | None:
+        """Address of free words, and the cycle from which they are: the first that are free
+        `now`, or else those that are free earliest; or with `last` the last words."""
         if last:
             return self._take_last(words)
         best = None
         for first in range(len(self.regions)):
-            end, free = self.regions[first].start, 0
+            start, free = self.regions[first].start, 0
+            end = start
             for region in self.regions[first:]:
                 if region.start != end:
                     break
                 end, free = region.end, max(free, region.free)
-                if end - self.regions[first].start >= words:
-                    if best is None or free < best[1]:
-                        best = first, free
+                if end - start >= words:
+                    if best is None or max(free, now) < best[0]:
+                        best = max(free, now), start, free
                     break
         if best is None:
             return None
-        start = self.regions[best[0]].start
+        _, start, free = best
         self._cut(start, start + words)
-        return start, best[1]
+        return start, free
 
     def _take_last(self, words: int) -> tuple[int, int] | None:
         start, free = None, 0
@@ -132,6 +135,8 @@ class _Scheduler:
                 jobs.setdefault(buffer, []).append(operation.job)
         self.lasting = {b for b, used in jobs.items() if max(used) - min(used) >= LASTING}
         self.placed: set[Buffer] = set(resident)
+        self.places: dict[Buffer, int] = {}
+        self.skew = 0
         self.ready: dict[Buffer, int] = {}
         self.queues = {unit: [i for i, o in enumerate(operations) if o.unit is unit]
                        for unit in Unit}
@@ -189,14 +194,23 @@ class _Scheduler:
             if self.space.words < sum(b.words for b in new | older):
                 return False
         regions = list(self.space.regions)
-        fits = all(self.space.take(b.words, b in self.lasting) for b in _largest_first(new))
+        now = self.free[operation.unit]
+        fits = all(self.space.take(self._size(b), now, b in self.lasting)
+                   for b in _largest_first(new))
         self.space.regions = regions
         return fits
+
+    def _size(self, buffer: Buffer) -> int:
+        """Words that are kept for a buffer, which begins at a bank of our choice."""
+        return buffer.words + self.config.banks - 1
 
     def _place(self, i: int, start: int) -> int:
         operation = self.operations[i]
         for buffer in _largest_first(set(operation.buffers) - self.placed):
-            buffer.address, free = self.space.take(buffer.words, buffer in self.lasting)
+            place, free = self.space.take(self._size(buffer), start, buffer in self.lasting)
+            self.places[buffer] = place
+            self.skew += SKEW
+            buffer.address = place + (self.skew - place) % self.config.banks
             self.placed.add(buffer)
             start = max(start, free)
         end = start + self.lengths[i]
@@ -207,7 +221,7 @@ class _Scheduler:
             self.users[buffer] -= 1
             self.ends[buffer] = max(self.ends.get(buffer, 0), end)
             if not self.users[buffer]:
-                self.space.give(buffer.address, buffer.words, self.ends[buffer])
+                self.space.give(self.places[buffer], self._size(buffer), self.ends[buffer])
         return end
 
 
