@@ -3,6 +3,7 @@
 from math import log, log2
 
 from isa.registers import Activation, Reduce
+from winnow.compiler.memory import Memory
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.vector import (
@@ -25,18 +26,21 @@ SUM_QUANTUM = -30  # the unit of the sums of exponentials
 
 
 class Loss:
-    """Errors of `classes` scores for each of `eights` groups of 8 images.
+    """Errors of `classes` scores for each image of a batch.
 
     Parameters
     ----------
+    kind : ``softmax`` (cross-entropy) or ``mse``
+    memory : Memory, for the groups of 8 images and the classes filled up
     scores : binary32
     targets : E4M3, one-hot
     errors : E5M2, times 2**scale; the words of classes that fill up are zero
     """
 
-    def __init__(self, kind: str, classes: int, filled: int, eights: int, scores: Buffer,
-                 targets: Buffer, errors: Buffer, scale: int):
-        self.kind, self.classes, self.filled, self.eights = kind, classes, filled, eights
+    def __init__(self, kind: str, classes: int, memory: Memory, scores: Buffer, targets: Buffer,
+                 errors: Buffer, scale: int):
+        self.kind, self.classes = kind, classes
+        self.filled, self.eights = memory.classes, memory.eights
         self.scores, self.targets, self.errors, self.scale = scores, targets, errors, scale
 
     def operations(self) -> list[Operation]:

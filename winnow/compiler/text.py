@@ -42,7 +42,7 @@ class ProgramText:
         wanted = resolve(operation)
         for name in operation.scalars:
             wanted.setdefault(name, {})
-        for name in held.keys() - wanted.keys():
+        for name in sorted(held.keys() - wanted.keys()):
             self.line(f"set {name}")
         for name, values in sorted(wanted.items(), key=lambda item: REGISTERS[item[0]].index):
             if name in operation.scalars:

@@ -8,6 +8,10 @@ from isa.expressions import float_bits
 from isa.instructions import INSTRUCTION_BYTES
 from isa.registers import TAGS
 from winnow.compiler import moves
+from winnow.compiler.backward import Backward
+from winnow.compiler.forming import Forming
+from winnow.compiler.forward import Forward
+from winnow.compiler.loss import Loss
 from winnow.compiler.memory import Memory, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
@@ -72,7 +76,7 @@ class TrainingProgram:
     @property
     def rules(self) -> Rules:
         r = self.recipe
-        return Rules(r.loss, r.momentum, r.decay, r.error_scale, RATE)
+        return Rules(r.momentum, r.decay, r.error_scale, RATE)
 
     def _step(self) -> Step:
         images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
@@ -82,18 +86,20 @@ class TrainingProgram:
     def training(self) -> Schedule:
         """The operations of a training step."""
         step = self._step()
-        step.forward(True, self.tag)
+        forming = Forming(step)
+        Forward(step, forming).run(True, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
         step.emit(moves.fill(self.targets, self.address("data") + self.image_bytes, DATA))
-        step.loss(self.targets)
-        step.backward(self.tag)
+        step.emit(Loss(self.recipe.loss, self.layers[-1].output.channels, self.memory, step.scores,
+                       self.targets, step.errors, self.recipe.error_scale).operations())
+        Backward(step, forming).run(self.tag)
         return self._schedule(step)
 
     @cached_property
     def evaluation(self) -> Schedule:
         """The operations of a step that only computes scores, with running statistics."""
         step = self._step()
-        step.forward(False, self.tag)
+        Forward(step, Forming(step)).run(False, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
         return self._schedule(step)
 

@@ -1,0 +1,110 @@
+"""Maps and errors as layers read them, made in the scratchpad from what is stored."""
+
+from dataclasses import dataclass
+
+from winnow.compiler import forms
+from winnow.compiler.forms import Coefficients
+from winnow.compiler.step import Step
+from winnow.compiler.tiles import Tile
+from winnow.graph import Map
+
+
+@dataclass(frozen=True)
+class Formed:
+    """A map as layers read it, and the stored values (of winners, behind a pool) it came from."""
+
+    y: Tile
+    source: Tile | None
+
+
+class Forming:
+    """Emits the fills and vector operations that make a tile; knows how many words they take.
+
+    Parameters
+    ----------
+    step : Step
+    """
+
+    def __init__(self, step: Step):
+        self.step = step
+        self.graph, self.memory, self.emit = (
+            step.graph, step.memory, step.emit)
+        self.stored: set[Map] = set()  # maps that were formed and stored
+
+    def coefficients(self, layer: int, way: str, first: int = 0) -> Coefficients | None:
+        norm = self.step.norm(layer)
+        return Coefficients(getattr(norm, f"{way}_coefficients"), first) if norm else None
+
+    def form(self, made: Map, first: int, images: int, keep: bool = False) -> Formed:
+        """The map, and with `keep` what it came from. What costs more than one operation is
+        stored when it is formed for the first time."""
+        if made.source is None:
+            return Formed(self.step.fill(self.step.images, first, images), None)
+        if made in self.stored and not (keep and made.pool > 1):
+            source = self.memory.outputs[made.source]
+            return Formed(self.step.fill(self.memory.formed[made], first, images),
+                          self.step.fill(source, first, images) if keep else None)
+        stored, norm = self.memory.outputs[made.source], self.step.norm(made.source)
+        x = self.step.fill(stored, first, images)
+        label = f"form {made.name}"
+        factors = self.coefficients(made.source, "forward")
+        if made.pool > 1:
+            y, winner = (Tile.new(name, images, made.shape) for name in (made.name, "winners"))
+            self.emit(forms.pooled(label, x, made.pool, made.relu, factors, y=y,
+                                   winner=winner if keep else None))
+            return Formed(y, winner)
+        if not norm:
+            return Formed(x, x)
+        y = Tile.new(made.name, images, made.shape) if keep else x
+        other = None
+        if made.identity:
+            other = self.form(made.identity, first, images).y
+        elif made.shortcut is not None:
+            other = self.step.fill(self.memory.outputs[made.shortcut], first, images)
+        self.emit(forms.normalised(label, x, y, factors, made.relu, other,
+                                   scaled=made.shortcut is not None))
+        return Formed(y, x)
+
+    def error(self, layer: int, first: int, images: int, blocks: range | None = None) -> Tile:
+        """The error at the stored output of a layer, for some of its channel blocks."""
+        made, stored = self.graph.outputs[layer], self.memory.outputs[layer]
+        dy = self.step.fill(self.memory.gradients[made], first, images, blocks)
+        start = blocks.start if blocks is not None else 0
+        backward = self.coefficients(layer, "backward", start)
+        label = f"form error of {self.graph.layers[layer].name}"
+        if made.pool == 1:
+            if backward:
+                x = self.step.fill(stored, first, images, blocks)
+                self.emit(forms.error(label, dy, x, backward))
+            return dy
+        x = self.step.fill(stored, first, images, blocks)
+        number = Tile.new("winners' numbers", images, dy.shape)
+        self.emit(forms.pooled(label, x, made.pool, made.relu,
+                               self.coefficients(layer, "forward", start), number=number))
+        self.emit(forms.unpooled_error(label, dy, number, x, made.pool, backward))
+        return x
+
+    def form_words(self, made: Map, keep: bool) -> int:
+        """Words of an image while a map is formed."""
+        if made.source is None:
+            return made.shape.words
+        words = self.graph.layers[made.source].output.words
+        if made in self.stored and not (keep and made.pool > 1):
+            return words + made.shape.words if keep else made.shape.words
+        if made.pool > 1:
+            return words + made.shape.words * (2 if keep else 1)
+        if self.step.norm(made.source) and keep:
+            words += made.shape.words
+        if made.identity:
+            words += self.form_words(made.identity, False)
+        elif made.shortcut is not None:
+            words += made.shape.words
+        return words
+
+    def error_words(self, layer: int, blocks: int | None = None) -> int:
+        """Words of an image while the error of a layer is formed."""
+        made, output = self.graph.outputs[layer], self.graph.layers[layer].output
+        part = (blocks or output.blocks) / output.blocks
+        words = made.shape.words * (2 if made.pool > 1 else 1)
+        words += output.words if self.step.norm(layer) or made.pool > 1 else 0
+        return int(words * part)

@@ -1,0 +1,122 @@
+"""Weight gradients and the update of weights."""
+
+from isa.config import LANES, TREES, WORD_BYTES
+from winnow.compiler import gradients, loss, moves, scores, update
+from winnow.compiler.forming import Forming
+from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.operations import Buffer
+from winnow.compiler.step import SHARE, Step, flat
+from winnow.compiler.tiles import divisor
+from winnow.graph import Map
+
+RAW = 0.75  # of the scratchpad that two jobs beside raw gradients may fill
+GRADIENTS = 0.35  # and that the raw gradients of a layer may
+
+
+class Learning:
+    """Emits the weight gradients of layers, summed over tiles of images, and their update.
+
+    Parameters
+    ----------
+    step : Step
+    forming : Forming
+    """
+
+    def __init__(self, step: Step, forming: Forming):
+        self.step, self.forming = step, forming
+        self.config, self.graph, self.memory, self.batch, self.emit = (
+            step.config, step.graph, step.memory, step.batch, step.emit)
+
+    def run(self, made: Map, tag) -> None:
+        """The weights of all readers of a map: together, if their gradients fit, or one by one,
+        some output blocks at a time."""
+        readers = [i for i in made.readers if not self.graph.layers[i].average]
+        whole = {i: range(self.graph.layers[i].output.blocks) for i in readers}
+        if sum(self.gradient_rows(i) * len(whole[i]) for i in readers) * self.config.raw_words \
+                <= GRADIENTS * self.config.words:
+            if readers:
+                self._sum_gradients(made, whole, tag)
+            return
+        for i in readers:
+            for blocks in self.gradient_chunks(i):
+                self._sum_gradients(made, {i: blocks}, tag)
+
+    def gradient_rows(self, i: int) -> int:
+        """Rows of the gradient of one output block."""
+        layer = self.graph.layers[i]
+        return layer.tiles * TREES // layer.output.blocks
+
+    def gradient_chunks(self, i: int) -> list[range]:
+        """Output blocks of a layer whose raw gradient fits; multiples of what a block holds."""
+        blocks, together = self.graph.layers[i].output.blocks, self.config.block // LANES
+        room = int(GRADIENTS * self.config.words) // (self.gradient_rows(i) * self.config.raw_words)
+        chunk = divisor(blocks, max(1, room))
+        if blocks % together == 0 and chunk > together:
+            chunk = together * divisor(blocks // together, chunk // together)
+        return [range(start, start + chunk) for start in range(0, blocks, chunk)]
+
+    def _sum_gradients(self, made: Map, chunks: dict[int, range], tag) -> None:
+        """Gradients of some output blocks of layers that read a map, and their update."""
+        scale = loss.mean_scale(self.step.rules.error_scale, self.batch)
+        layers = self.graph.layers
+        tiles = self.gradient_tiles(made, chunks)
+        sums = {i: gradients.Part(None, None, False, 0) for i in chunks}
+        for images in tiles:
+            x = self.forming.form(made, images.start, len(images)).y
+            for i, blocks in chunks.items():
+                layer, raw = layers[i], images.stop < self.batch
+                size = self.gradient_rows(i) * len(blocks) * (
+                    self.config.raw_words if raw else GROUP_WORDS)
+                before = sums[i].after
+                after = before if before and raw else Buffer(
+                    f"{'sums' if raw else 'gradient'} of {layer.name}", size)
+                done = gradients.passes_of(layer, images.start)
+                part = sums[i] = gradients.Part(before, after, raw, done)
+                if layer.is_last:
+                    operation = scores.weight_gradient(self.config, layer, flat(x, layer),
+                                                       self.step.errors, part, scale)
+                else:
+                    dy = self.forming.error(i, images.start, len(images), blocks)
+                    operation = gradients.weight_gradient(self.config, layer, flat(x, layer), dy,
+                                                          part, scale)
+                self.emit(operation, tag(i, "WU"))
+            self.step.job += 1
+        for i, blocks in chunks.items():
+            self._update(i, blocks, self.gradient_rows(i), sums[i].after)
+
+    def gradient_tiles(self, made: Map, chunks: dict[int, range]) -> list[range]:
+        """As large as possible: the drain of raw sums costs more than a tile that comes late."""
+        layers = self.graph.layers
+        words = self.forming.form_words(made, False) + sum(
+            0 if layers[i].is_last else self.forming.error_words(i, len(blocks))
+            for i, blocks in chunks.items())
+        rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
+        label = f"{', '.join(layers[i].name for i in chunks)} WU"
+        if words * self.batch + rows * GROUP_WORDS <= self.step.room(SHARE):
+            return [range(self.batch)]
+        room = self.step.room(RAW) - rows * self.config.raw_words
+        if words * 2 > room or any(layers[i].is_linear for i in chunks):
+            raise self.step.too_large(label, words, rows * self.config.raw_words)
+        size = room // (2 * words)
+        return [range(first, min(first + size, self.batch))
+                for first in range(0, self.batch, size)]
+
+    def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
+        """Master weights, moments and weights of some output blocks, piece by piece."""
+        own, rules = self.memory.parameters[i], self.step.rules
+        together = divisor(len(blocks), max(1, 4096 // (rows * GROUP_WORDS)))
+        words = together * rows
+        for first in range(0, len(blocks), together):
+            offset = (blocks.start + first) * rows * WORD_BYTES
+            master, moment = (Buffer(f"{name} of {own.layer.name}", words * GROUP_WORDS)
+                              for name in ("masters", "moments"))
+            weights = Buffer(f"new weights of {own.layer.name}", words)
+            places = ((master, own.master + GROUP_WORDS * offset),
+                      (moment, own.moment + GROUP_WORDS * offset))
+            self.emit([moves.fill(*place) for place in places])
+            self.emit(update.momentum_step(
+                f"update of {own.layer.name}", gradient, first * rows * GROUP_WORDS, moment,
+                master, rules.momentum, rules.rate, decay=rules.decay, weights=weights))
+            self.emit([moves.store(*place) for place in places])
+            self.emit(moves.store(weights, own.weights + offset))
+            self.step.job += 1
