@@ -128,13 +128,10 @@ class TrainingProgram:
         return str(text)
 
     def _resident(self, text: ProgramText, move) -> None:
-        """Moves of what stays in the scratchpad."""
-        address, operations = self.address("parameters"), []
-        for buffer in self.memory.resident:
-            operations.append(move(buffer, address))
-            address += buffer.words * WORD_BYTES
-        order(operations)
-        text.operations(operations)
+        """Moves what stays in the scratchpad, all at its beginning."""
+        words = sum(b.words for b in self.memory.resident)
+        if words:
+            text.operations([move(Buffer("resident", words, 0), self.address("parameters"))])
 
     def instructions(self, steps: int, rate: float | None) -> list[int]:
         words = assemble(self.text(steps, rate), self.network.name)
