@@ -16,6 +16,14 @@ def zeros(word: int) -> int:
     return sum((word >> 8 * i & 0x7F == 0) << i for i in range(8))
 
 
+def bank_of(address: int) -> int:
+    bank = 0
+    while address:
+        bank ^= address % CONFIG.banks
+        address //= CONFIG.banks
+    return bank
+
+
 class Model:
     """What each port may see: ready, counts, and the answers of the next cycle."""
 
@@ -27,7 +35,7 @@ class Model:
         """Ports (a dict of addresses by number) that are taken: the lowest of each bank."""
         owner = {}
         for port in sorted(requests):
-            owner.setdefault(requests[port] % CONFIG.banks, port)
+            owner.setdefault(bank_of(requests[port]), port)
         return set(owner.values())
 
     def step(self, reads, writes):
