@@ -11,7 +11,7 @@
     memory.py         what lies where for good
     step.py           one step: tiles of the batch, jobs; forming.py, forward.py, backward.py,
                       learning.py emit its parts
-    schedule.py       the order in which operations are given, and their places (cycles.py)
+    schedule.py       the order in which operations are given, and their places
     order.py          tokens between the units
     text.py           registers to assembly
     training.py       the programs; recipe.py how to train

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from isa.config import Config
 from isa.registers import Unit
-from winnow.compiler.cycles import estimate
+from sim.estimate import estimate
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.placement import PlacementError
 
@@ -125,7 +125,7 @@ class _Scheduler:
                                  f"configuration {config.name} has {config.words * 8}")
         self.ahead = ahead
         self.space = _Space(first, config.words)
-        self.lengths = [estimate(config, o) for o in operations]
+        self.lengths = [estimate(config, o.unit, o.registers) for o in operations]
         self.states = [_State(needs) for needs in _needs(operations)]
         self.users: dict[Buffer, int] = {}
         jobs: dict[Buffer, list[int]] = {}

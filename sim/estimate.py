@@ -1,34 +1,38 @@
-"""Rough cycles of operations, for the order in which they are given."""
+"""About how many cycles an operation takes, from the registers that are not at their defaults.
+
+The bounds of `sim.cycles` without its walk through blocks: for choosing and ordering thousands of
+operations. Addresses do not matter, so nothing needs to be placed.
+"""
 
 from math import prod
 
-from isa.config import Config
+from isa.config import LANES, Config
 from isa.formats import FormatCode
-from isa.registers import BLOCKS, POSITIONS, REDUCTION, Unit
-from winnow.compiler.operations import Operation
+from isa.registers import BLOCKS, POSITIONS, REDUCTION, AuxMode, StatsMode, Unit
 
 START = 25  # from one operation to the next of a unit
 MEMORY = 40  # and to the first word of external memory
 
 
-def estimate(config: Config, operation: Operation) -> int:
+def estimate(config: Config, unit: Unit, registers: dict[str, dict[str, int]]) -> int:
     """Cycles of an operation that nothing holds up."""
-    return {Unit.TENSOR: _tensor, Unit.VECTOR: _vector, Unit.MOVE: _move}[operation.unit](
-        config, operation.registers)
+    return {Unit.TENSOR: _tensor, Unit.VECTOR: _vector, Unit.MOVE: _move}[unit](config, registers)
 
 
 def _tensor(config: Config, registers) -> int:
-    counts = registers["tensor.positions"]
+    counts = registers.get("tensor.positions", {})
     positions = prod(counts.get(p, 1) for p in POSITIONS)
     passes = prod(registers.get("tensor.reduction", {}).get(r, 1) for r in REDUCTION)
     blocks = prod(registers.get("tensor.blocks", {}).get(b, 1) for b in BLOCKS)
     groups = registers.get("tensor.groups", {})
-    drained = 1 if groups.get("merge") else groups.get("groups", 1)
+    drained = counts.get("cores", 1) * (1 if groups.get("merge") else groups.get("groups", 1))
     mode = registers.get("tensor.mode", {})
-    words = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode.get("output"), 1)
-    drain = positions * drained * counts.get("cores", 1) * max(
-        words, config.raw_words if mode.get("aux") == 1 else 1)
-    return START + blocks * max(passes * max(positions, 8), drain) + drain
+    written = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode.get("output"), 1)
+    read = mode.get("mask", 0) + (mode.get("stats") == StatsMode.NORM)
+    serial = config.raw_words if mode.get("aux") == AuxMode.RAW else 1
+    drain = positions * drained * max(written, read, serial)
+    flush = drained * (2 * config.raw_words + START) if mode.get("stats") else 0
+    return START + blocks * max(passes * max(positions, LANES), drain) + drain + flush
 
 
 def _vector(config: Config, registers) -> int:
