@@ -84,10 +84,8 @@ class Backward:
             0 if layer.is_last else self.forming.error_words(r) for r, layer in layers.items())
         if keep:
             words += self.forming.form_words(made, True)
-        return self.step.tiles(
-            f"{made.name} BP", words, sum(b.words for b in weights.values()),
-            sum(self.step.cycles(r) for r in made.readers),
-            whole=any(layer.is_linear for layer in layers.values()))
+        return self.step.tiles(f"{made.name} BP", words, sum(b.words for b in weights.values()),
+                               made.readers)
 
     def _send_back(self, made: Map, part: range, weights, dy: Tile, beside: Beside, tag) -> None:
         """All readers' errors through their weights into `dy`."""

@@ -43,8 +43,7 @@ class Forward:
             f"{made.name}, read by {', '.join(layer.name for layer in readers.values())}",
             self.forming.form_words(made, False)
             + sum(layer.output.words for layer in readers.values()),
-            sum(b.words for b in weights.values() if b), sum(self.step.cycles(i) for i in readers),
-            whole=any(layer.is_linear for layer in readers.values()))
+            sum(b.words for b in weights.values() if b), made.readers)
         for images in tiles:
             x = self.forming.form(made, images.start, len(images)).y
             if training and made in self.memory.formed:

@@ -5,7 +5,7 @@ from winnow.compiler import gradients, loss, moves, scores, update
 from winnow.compiler.forming import Forming
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import SHARE, Step, flat
+from winnow.compiler.step import SHARE, WHOLE, Step, flat
 from winnow.compiler.tiles import divisor
 from winnow.graph import Map
 
@@ -92,12 +92,16 @@ class Learning:
             for i, blocks in chunks.items())
         rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
         label = f"{', '.join(layers[i].name for i in chunks)} WU"
-        if words * self.batch + rows * GROUP_WORDS <= self.step.room(SHARE):
+        last = any(layers[i].is_last for i in chunks)
+        share = WHOLE if last else SHARE
+        if words * self.batch + rows * GROUP_WORDS <= self.step.room(share):
             return [range(self.batch)]
-        room = self.step.room(RAW) - rows * self.config.raw_words
-        if words * 2 > room or any(layers[i].is_linear for i in chunks):
-            raise self.step.too_large(label, words, rows * self.config.raw_words)
-        size = room // (2 * words)
+        fixed = rows * self.config.raw_words
+        if last or words > self.step.room(WHOLE) - fixed:
+            raise self.step.too_large(label, words * (self.batch if last else 1), fixed)
+        size = max(1, (self.step.room(RAW) - fixed) // (2 * words))
+        if size > LANES and any(layers[i].is_linear for i in chunks):
+            size -= size % LANES  # 8 images are one pass
         return [range(first, min(first + size, self.batch))
                 for first in range(0, self.batch, size)]
 

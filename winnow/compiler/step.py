@@ -91,20 +91,25 @@ class Step:
     def norm(self, layer: int) -> Norm | None:
         return self.memory.parameters[layer].norm
 
-    def tiles(self, label: str, words: int, fixed: int, cycles: int,
-              whole: bool = False) -> list[range]:
-        """Images of the tiles of the batch.
+    def tiles(self, label: str, words: int, fixed: int, readers: list[int]) -> list[range]:
+        """Images of the tiles of the batch, for layers that read the same map.
 
-        `words` and `cycles` are of one image, `fixed` words are there whatever the tile. The first
-        tiles are small, since the tensor cores wait for them; later ones are as large as two of
-        them fit, since each operation has cycles of its own.
+        `words` are those of an image, `fixed` words are there whatever the tile. The first tiles
+        are small, since the tensor cores wait for them; later ones are as large as two of them
+        fit, since each operation has cycles of its own. Where two images do not fit, one follows
+        the other. Fully connected layers take the whole batch if they can, and the last one must.
         """
-        room = self.room(WHOLE if whole else SHARE) - fixed
-        most = self.batch if whole else room // (2 * words)
-        if most < 1 or (whole and words * self.batch > room):
-            raise self.too_large(label, words, fixed)
-        most = max(1, min(most, -(-MOST_CYCLES // max(cycles, 1))))
-        size = self.batch if whole else min(most, max(1, -(-LEAST_CYCLES // max(cycles, 1))))
+        layers = [self.graph.layers[r] for r in readers]
+        alone = self.room(WHOLE) - fixed
+        if any(layer.is_linear for layer in layers) and words * self.batch <= alone:
+            return [range(self.batch)]
+        least = words * (self.batch if layers[0].is_last else 1)
+        if least > alone:
+            raise self.too_large(label, least, fixed)
+        cycles = max(1, sum(self.cycles(r) for r in readers))
+        room = (self.room(SHARE) - fixed) // (2 * words)
+        most = max(1, min(room, -(-MOST_CYCLES // cycles)))
+        size = min(most, -(-LEAST_CYCLES // cycles))
         tiles, first = [], 0
         while first < self.batch:
             size = min(size, self.batch - first)
@@ -119,9 +124,9 @@ class Step:
     def too_large(self, label: str, words: int, fixed: int) -> TileError:
         resident = sum(b.words for b in self.memory.resident)
         return TileError(
-            f"{label}: one image needs {words * WORD_BYTES} bytes of scratchpad twice, beside "
-            f"{(fixed + resident) * WORD_BYTES} bytes; configuration {self.config.name} has "
-            f"{self.config.words * WORD_BYTES}")
+            f"{label}: the smallest part needs {words * WORD_BYTES} bytes of scratchpad beside "
+            f"{(fixed + resident) * WORD_BYTES} bytes that stay; configuration {self.config.name} "
+            f"has {self.config.words * WORD_BYTES}")
 
     def cycles(self, layer: int) -> int:
         """Multiply-adds of an image over lanes."""
