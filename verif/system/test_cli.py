@@ -74,7 +74,7 @@ def test_mistakes_are_one_line(capsys, tmp_path, arguments, message):
 
 def test_network_that_does_not_fit_names_layer_and_sizes(capsys):
     _, error = run(capsys, "run", "--device", "model", "--set", "scratchpad_kib=2")
-    assert re.search(r"(conv\d|fc).*: one image needs \d+ bytes of scratchpad", error)
+    assert re.search(r"(conv\d|fc).*: the smallest part needs \d+ bytes of scratchpad", error)
     assert "configuration small has 2048" in error
 
 
