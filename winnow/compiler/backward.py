@@ -38,6 +38,7 @@ class Backward:
             if made.source is not None:
                 self._gradient(made, tag)
             self.learning.run(made, tag)
+        self.step.catch_up()
 
     def _gradient(self, made: Map, tag) -> None:
         """The gradient of a map: what its readers send back, masked by its ReLU."""
@@ -63,6 +64,7 @@ class Backward:
                     self.memory.identity), tag(made.shortcut, "BP"))
             self.step.store(dy, self.memory.gradients[made], first)
             self.step.job += 1
+            self.step.catch_up()
         for layer, each in ((made.source, sums), (made.shortcut, other)):
             if each:
                 self._finish(layer, each, tag(layer, "BP"))

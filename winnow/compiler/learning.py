@@ -1,16 +1,17 @@
 """Weight gradients and the update of weights."""
 
+from functools import partial
+
 from isa.config import LANES, TREES, WORD_BYTES
 from winnow.compiler import gradients, loss, moves, scores, update
 from winnow.compiler.forming import Forming
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import SHARE, WHOLE, Step, flat
+from winnow.compiler.step import WHOLE, Step, flat, growing
 from winnow.compiler.tiles import divisor
 from winnow.graph import Map
 
-RAW = 0.75  # of the scratchpad that two jobs beside raw gradients may fill
-GRADIENTS = 0.35  # and that the raw gradients of a layer may
+GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
 
 
 class Learning:
@@ -81,8 +82,10 @@ class Learning:
                                                           part, scale)
                 self.emit(operation, tag(i, "WU"))
             self.step.job += 1
+            self.step.catch_up()
         for i, blocks in chunks.items():
-            self._update(i, blocks, self.gradient_rows(i), sums[i].after)
+            self.step.later.append(partial(self._update, i, blocks, self.gradient_rows(i),
+                                           sums[i].after))
 
     def gradient_tiles(self, made: Map, chunks: dict[int, range]) -> list[range]:
         """As large as possible: the drain of raw sums costs more than a tile that comes late."""
@@ -93,17 +96,17 @@ class Learning:
         rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
         label = f"{', '.join(layers[i].name for i in chunks)} WU"
         last = any(layers[i].is_last for i in chunks)
-        share = WHOLE if last else SHARE
+        share = WHOLE if last else self.step.plan.share
         if words * self.batch + rows * GROUP_WORDS <= self.step.room(share):
             return [range(self.batch)]
         fixed = rows * self.config.raw_words
         if last or words > self.step.room(WHOLE) - fixed:
             raise self.step.too_large(label, words * (self.batch if last else 1), fixed)
-        size = max(1, (self.step.room(RAW) - fixed) // (2 * words))
+        size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words))
         if size > LANES and any(layers[i].is_linear for i in chunks):
             size -= size % LANES  # 8 images are one pass
-        return [range(first, min(first + size, self.batch))
-                for first in range(0, self.batch, size)]
+            return growing(self.batch, size, size)
+        return growing(self.batch, -(-size // self.step.plan.first), size)
 
     def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""

@@ -14,7 +14,8 @@ from sim.estimate import estimate
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.placement import PlacementError
 
-AHEAD = (2, 1, 0)  # jobs that may begin while an older one is unfinished: tried one by one
+AHEAD = 2  # jobs that may begin while an older one is unfinished; fewer where room is short
+NEAR = 2  # jobs before the one that finds no room, that begin fewer jobs ahead
 LASTING = 2  # jobs after which a buffer counts as one that lasts
 SKEW = 5  # banks between the beginnings of one buffer and the next: what is read together from
 # different buffers, word by word, then never waits for a bank
@@ -108,22 +109,25 @@ def schedule(config: Config, operations: list[Operation], resident: list[Buffer]
     for buffer in resident:
         buffer.address = start
         start += buffer.words
-    for ahead in AHEAD:
+    limits: dict[int, int] = {}
+    while True:
+        scheduler = _Scheduler(config, operations, set(resident), start, limits)
         try:
-            return _Scheduler(config, operations, set(resident), start, ahead).run()
+            return scheduler.run()
         except PlacementError:
-            if ahead == AHEAD[-1]:
+            if not scheduler.restrain():
                 raise
 
 
 class _Scheduler:
     def __init__(self, config: Config, operations: list[Operation], resident: set[Buffer],
-                 first: int, ahead: int):
+                 first: int, limits: dict[int, int]):
         self.config, self.operations, self.resident = config, operations, resident
         if first > config.words:
             raise PlacementError(f"parameters by channel need {first * 8} bytes of scratchpad; "
                                  f"configuration {config.name} has {config.words * 8}")
-        self.ahead = ahead
+        self.limits = limits  # jobs that may begin ahead of a job, where that is not AHEAD
+        self.job = 0  # of the next tensor operation
         self.space = _Space(first, config.words)
         self.lengths = [estimate(config, o.unit, o.registers) for o in operations]
         self.states = [_State(needs) for needs in _needs(operations)]
@@ -151,20 +155,28 @@ class _Scheduler:
             while oldest not in left:
                 oldest += 1
             tensor = self.queues[Unit.TENSOR]
-            chosen = self._choose(self.operations[tensor[0] if tensor else -1].job, oldest)
+            self.job = self.operations[tensor[0] if tensor else -1].job
+            chosen = self._choose(self.job, oldest)
             end = self._place(*chosen)
             left.discard(chosen[0])
             order.append(self.operations[chosen[0]])
             ends.append(end)
         return Schedule(order, max(ends, default=0), ends)
 
+    def restrain(self) -> bool:
+        """After a failure: fewer jobs ahead before the one that found no room; False if none."""
+        near = range(self.job - NEAR, self.job + 1)
+        now = {job: self.limits.get(job, AHEAD) for job in near}
+        self.limits |= {job: max(limit - 1, 0) for job, limit in now.items()}
+        return any(now.values())
+
     def _choose(self, job: int, oldest: int) -> tuple[int, int]:
         """The operation that can start first, among those up to a few jobs after `job`, that of
         the next tensor operation; ties in order."""
-        best = None
+        best, last = None, job + self.limits.get(job, AHEAD)
         for unit, queue in self.queues.items():
             for i in queue:
-                too_far = self.operations[i].job > job + self.ahead
+                too_far = self.operations[i].job > last
                 if too_far or (best and best[0] <= self.free[unit]):
                     break
                 state = self.states[i]

@@ -5,6 +5,7 @@ for each tile of images: fill, form, multiply, store. What a job needs it fills 
 overlap as far as the scratchpad allows (schedule.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from isa.config import LANES, WORD_BYTES
@@ -21,8 +22,20 @@ from winnow.network import Shape
 
 LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
 MOST_CYCLES = 65536  # in later ones
-SHARE = 0.6  # of the scratchpad that two jobs may fill
-WHOLE = 0.85  # that one job may
+WHOLE = 0.85  # of the scratchpad that one job may fill
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large tiles are. Which plan is best is for the schedule to say."""
+
+    share: float  # of the scratchpad that two jobs may fill
+    raw: float  # and two jobs of a weight gradient beside its raw sums
+    first: int  # the first tile of a weight gradient is that much smaller
+
+
+PLANS = tuple(Plan(share, raw, first) for share in (0.6, 0.5) for raw in (0.7, 0.75)
+              for first in (1, 2))
 
 
 class TileError(UserError):
@@ -48,13 +61,15 @@ class Step:
     rules : Rules
     images : Stored
         Where the first map of this step lies.
+    plan : Plan
     """
 
-    def __init__(self, memory: Memory, rules: Rules, images: Stored):
-        self.memory, self.rules, self.images = memory, rules, images
+    def __init__(self, memory: Memory, rules: Rules, images: Stored, plan: Plan):
+        self.memory, self.rules, self.images, self.plan = memory, rules, images, plan
         self.config, self.graph, self.batch = memory.config, memory.graph, memory.batch
         self.operations: list[Operation] = []
         self.job = 0
+        self.later: list[Callable[[], None]] = []  # what the next job of tensor work goes before
         for parameters in memory.parameters:
             if parameters.norm:
                 parameters.norm.new_step()
@@ -69,6 +84,12 @@ class Step:
             if operation.unit is Unit.TENSOR:
                 operation.tag = tag
             self.operations.append(operation)
+
+    def catch_up(self) -> None:
+        """Emit what was put off: updates, which nothing waits for in this step."""
+        late, self.later = self.later, []
+        for emit in late:
+            emit()
 
     def fill(self, stored: Stored, first: int, images: int, blocks: range | None = None) -> Tile:
         """Images (and of each some channel blocks) of a stored map."""
@@ -107,15 +128,10 @@ class Step:
         if least > alone:
             raise self.too_large(label, least, fixed)
         cycles = max(1, sum(self.cycles(r) for r in readers))
-        room = (self.room(SHARE) - fixed) // (2 * words)
+        room = (self.room(self.plan.share) - fixed) // (2 * words)
         most = max(1, min(room, -(-MOST_CYCLES // cycles)))
         size = min(most, -(-LEAST_CYCLES // cycles))
-        tiles, first = [], 0
-        while first < self.batch:
-            size = min(size, self.batch - first)
-            tiles.append(range(first, first + size))
-            first, size = first + size, min(2 * size, most)
-        return tiles
+        return growing(self.batch, size, most)
 
     def room(self, share: float) -> int:
         """Words of the scratchpad that jobs may fill."""
@@ -139,6 +155,15 @@ class Step:
         buffer = Buffer(f"weights of {parameters.layer.name}", parameters.weight_words)
         self.emit(moves.fill(buffer, parameters.weights))
         return buffer
+
+
+def growing(images: int, first: int, most: int) -> list[range]:
+    """Tiles of so many images, from `first` to `most` doubling in size."""
+    tiles, start = [], 0
+    while start < images:
+        tiles.append(range(start, min(start + first, images)))
+        start, first = tiles[-1].stop, min(2 * first, most)
+    return tiles
 
 
 def flat(tile: Tile, layer: Layer) -> Tile:

@@ -1,5 +1,6 @@
 """Training programs: what is in external memory, and the assembly text of steps on it."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from isa.assembler import assemble
@@ -16,9 +17,10 @@ from winnow.compiler.memory import Memory, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
 from winnow.compiler.order import order
+from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.schedule import Schedule, schedule
-from winnow.compiler.step import Rules, Step
+from winnow.compiler.step import PLANS, Rules, Step, TileError
 from winnow.compiler.text import ProgramText
 from winnow.errors import UserError
 from winnow.graph import lower
@@ -78,14 +80,17 @@ class TrainingProgram:
         r = self.recipe
         return Rules(r.momentum, r.decay, r.error_scale, RATE)
 
-    def _step(self) -> Step:
-        images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
-        return Step(self.memory, self.rules, images)
-
     @cached_property
     def training(self) -> Schedule:
         """The operations of a training step."""
-        step = self._step()
+        return self._best(self._train)
+
+    @cached_property
+    def evaluation(self) -> Schedule:
+        """The operations of a step that only computes scores, with running statistics."""
+        return self._best(self._evaluate)
+
+    def _train(self, step: Step) -> None:
         forming = Forming(step)
         Forward(step, forming).run(True, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
@@ -93,20 +98,27 @@ class TrainingProgram:
         step.emit(Loss(self.recipe.loss, self.layers[-1].output.channels, self.memory, step.scores,
                        self.targets, step.errors, self.recipe.error_scale).operations())
         Backward(step, forming).run(self.tag)
-        return self._schedule(step)
 
-    @cached_property
-    def evaluation(self) -> Schedule:
-        """The operations of a step that only computes scores, with running statistics."""
-        step = self._step()
+    def _evaluate(self, step: Step) -> None:
         Forward(step, Forming(step)).run(False, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
-        return self._schedule(step)
 
-    def _schedule(self, step: Step) -> Schedule:
-        result = schedule(self.config, step.operations, self.memory.resident)
-        order(result.operations)
-        return result
+    def _best(self, emit: Callable[[Step], None]) -> Schedule:
+        """The plan with the fewest estimated cycles, of those that fit."""
+        images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
+        found, error = [], None
+        for plan in PLANS:
+            step = Step(self.memory, self.rules, images, plan)
+            try:
+                emit(step)
+                found.append(schedule(self.config, step.operations, self.memory.resident))
+            except (TileError, PlacementError) as mistake:
+                error = error or mistake
+        if not found:
+            raise error
+        best = min(found, key=lambda s: s.cycles)
+        order(best.operations)
+        return best
 
     def text(self, steps: int, rate: float | None) -> str:
         """A program of `steps` steps in assembly: training with that learning rate, or, without
