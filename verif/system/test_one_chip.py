@@ -11,8 +11,6 @@ from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
 from winnow.verilog import write
 
-LARGE = ("vgg7", "resnet8")
-
 
 def verilog_hash(program: TrainingProgram, folder) -> str:
     """SHA-256 of the Verilog that a program's configuration gives."""
@@ -31,16 +29,15 @@ def test_networks_share_one_verilog(tmp_path):
                 for program in programs}) == 1
 
 
-@pytest.mark.parametrize("name", LARGE)
-def test_what_does_not_fit_says_so(name):
-    """The small chip cannot hold these layers, and names the first."""
-    program = TrainingProgram(named("small"), network.named(name), recipe_for(name))
-    with pytest.raises(UserError, match=r"bytes of scratchpad .*131072"):
+def test_what_does_not_fit_says_so():
+    """The small chip cannot hold a second layer of VGG-7, and says which and why."""
+    program = TrainingProgram(named("small"), network.named("vgg7"), recipe_for("vgg7"))
+    with pytest.raises(UserError, match=r"conv2.* bytes of scratchpad .*131072"):
         assert program.training.operations
 
 
-def test_images_in_tiles_where_two_do_not_fit():
-    """The small chip holds one image of this network's first map at a time."""
+def test_maps_larger_than_the_scratchpad():
+    """The small chip trains networks whose maps it holds a few images of at a time."""
     program = TrainingProgram(named("small"), network.named("lenet5"), recipe_for("lenet5"))
     forward = [o for o in program.training.operations if o.label == "conv1 FP"]
-    assert len(forward) == program.recipe.batch
+    assert len(forward) >= program.recipe.batch // 2
