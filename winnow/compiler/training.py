@@ -56,9 +56,9 @@ class TrainingProgram:
     def _map_external(self):
         region, memory, batch = self.external.region, self.memory, self.recipe.batch
         region("parameters", WORD_BYTES * sum(b.words for b in memory.resident))
-        self.targets = Buffer("targets", memory.eights * memory.classes)
+        target_words = memory.eights * memory.classes
         self.image_bytes = WORD_BYTES * batch * self.graph.maps[0].shape.words
-        self.step_bytes = self.image_bytes + WORD_BYTES * self.targets.words
+        self.step_bytes = self.image_bytes + WORD_BYTES * target_words
         self.log_bytes = WORD_BYTES * GROUP_WORDS * memory.eights * memory.classes
         self.round_steps = max(1, ROUND_BYTES // self.step_bytes)
         region("log", self.round_steps * self.log_bytes)
@@ -94,9 +94,10 @@ class TrainingProgram:
         forming = Forming(step)
         Forward(step, forming).run(True, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
-        step.emit(moves.fill(self.targets, self.address("data") + self.image_bytes, DATA))
+        targets = Buffer("targets", step.errors.words)
+        step.emit(moves.fill(targets, self.address("data") + self.image_bytes, DATA))
         step.emit(Loss(self.recipe.loss, self.layers[-1].output.channels, self.memory, step.scores,
-                       self.targets, step.errors, self.recipe.error_scale).operations())
+                       targets, step.errors, self.recipe.error_scale).operations())
         Backward(step, forming).run(self.tag)
 
     def _evaluate(self, step: Step) -> None:
