@@ -184,10 +184,11 @@ async def gradient_of_pooling(dut):
 
 @cocotb.test()
 async def rates(dut):
-    """A group a cycle for FP8, 4 cycles for binary32, and a word a cycle of sums; windows."""
+    """A group a cycle for FP8, 4 cycles for binary32, and a word a cycle of sums; windows. Streams
+    meet in a bank now and then: a seventh more, at most."""
     driver, _ = await started(dut, "rates")
     groups = CONFIG.words // 32
-    overhead = 40
+    overhead, meeting = 40, 8 / 7
     op = {"a": X, "b": Y, "c": Z, "d": T, "e": ONE, "f": ZERO}
     fp8 = {"x": E4M3, "y": E5M2, "z": E4M3}
     for size, inputs, modes, per_group in (
@@ -205,20 +206,20 @@ async def rates(dut):
         cycles = await driver.check(registers(
             **dense(groups, **places), inputs=inputs, op=op, **modes))
         dut._log.info(f"{groups} groups, {per_group} cycles each: {cycles} cycles")
-        assert per_group * groups <= cycles <= per_group * groups + overhead
+        assert per_group * groups <= cycles <= meeting * per_group * groups + overhead
     cycles = await driver.check(registers(
         counts={"n0": 1, "n2": groups // 2}, x__n23={"n2": 1}, op={
             "a": X, "b": ONE, "c": ZERO, "reduce": 1, "quantum": -10},
         o2__base={"address": CONFIG.words * 3 // 4}, o2__n23={"n2": 4}))
     dut._log.info(f"{groups // 2} sums of one group: {cycles} cycles")
-    assert cycles <= 4 * (groups // 2) + overhead
+    assert cycles <= meeting * 4 * (groups // 2) + overhead
     for window, format in (((2, 2), E4M3), ((3, 3), E5M2), ((2, 2), BINARY32)):
         size = window[0] * window[1]
         rounds = (CONFIG.words - 2 * SKEW) // (size + 12)
         cycles = await driver.check(pooled(
             window, rounds, {o: output(0, format) for o in ("o0", "o1", "o2")}))
         dut._log.info(f"{rounds} windows of {size}: {cycles} cycles")
-        assert cycles <= rounds * size + overhead
+        assert cycles <= meeting * rounds * size + overhead
     blocks = 4
     groups = CONFIG.words // 16
     cycles = await driver.check(registers(
@@ -227,4 +228,4 @@ async def rates(dut):
         op={"a": X, "b": K0, "c": K1, "channel": 3}, o0__mode=output(0, E4M3),
         k__base={"address": 8 * groups}, k__n5={"stride": 8}))
     dut._log.info(f"{blocks} rounds of {groups} groups with two coefficients: {cycles} cycles")
-    assert cycles <= blocks * (groups + 2 * 4 + 3) + overhead
+    assert cycles <= meeting * blocks * (groups + 2 * 4 + 3) + overhead

@@ -75,7 +75,7 @@ class Learning:
                 part = sums[i] = gradients.Part(before, after, raw, done)
                 if layer.is_last:
                     operation = scores.weight_gradient(self.config, layer, flat(x, layer),
-                                                       self.step.errors, part, scale)
+                                                       self.step.errors, part, scale, blocks)
                 else:
                     dy = self.forming.error(i, images.start, len(images), blocks)
                     operation = gradients.weight_gradient(self.config, layer, flat(x, layer), dy,

@@ -81,12 +81,13 @@ def backward(config: Config, layer: Layer, error: Buffer, weights: Buffer, dx: T
                      [error, weights, *beside.reads], [dx.buffer, *beside.writes])
 
 
-def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, part: Part,
-                    scale: int) -> Operation:
-    """Sums over all images of error times x, times 2**scale, in binary32."""
+def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, part: Part, scale: int,
+                    blocks: range) -> Operation:
+    """Sums over all images of error times x, times 2**scale, in binary32, for some blocks of
+    classes."""
     cores = divisor(layer.input.blocks, config.cores)
     words, inner = x.image_words, classes(layer)
-    together = divisor(layer.output.blocks, config.block // LANES)
+    together = divisor(len(blocks), config.block // LANES)
     row = GROUP_WORDS
     tiles = TREES * row * layer.input.blocks
     loops = [
@@ -96,11 +97,11 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, part: 
         loop("r0", x.images // LANES, stream=inner, stationary=LANES * words),
         loop("core", cores, stationary=1, output=TREES * row),
         loop("b0", layer.input.blocks // cores, stationary=cores, output=cores * TREES * row),
-        loop("b1", layer.output.blocks // together, stream=together * LANES,
+        loop("b1", len(blocks) // together, stream=together * LANES,
              output=together * tiles),
     ]
     registers = nest_registers(loops) | {
-        "tensor.stream.base": {"address": At(error)},
+        "tensor.stream.base": {"address": At(error, blocks.start * LANES)},
         "tensor.stationary.base": {"address": At(x.buffer)},
         "tensor.output.base": {"address": At(part.after)},
         "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "output": BINARY32,
