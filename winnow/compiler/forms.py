@@ -1,5 +1,5 @@
-"""Maps and errors formed from what is stored, as they are filled (docs/papers: one-pass batch
-normalisation)."""
+"""Maps and errors formed from what is stored (docs/training.md): one vector operation each, but for
+the errors behind a pool."""
 
 from dataclasses import dataclass
 

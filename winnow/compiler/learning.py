@@ -86,6 +86,8 @@ class Learning:
         for i, blocks in chunks.items():
             self.step.later.append(partial(self._update, i, blocks, self.gradient_rows(i),
                                            sums[i].after))
+        if not self.step.plan.late:
+            self.step.catch_up()
 
     def gradient_tiles(self, made: Map, chunks: dict[int, range]) -> list[range]:
         """As large as possible: the drain of raw sums costs more than a tile that comes late."""

@@ -27,15 +27,16 @@ WHOLE = 0.85  # of the scratchpad that one job may fill
 
 @dataclass(frozen=True)
 class Plan:
-    """How large tiles are. Which plan is best is for the schedule to say."""
+    """How large tiles are, and when weights are updated. Which plan is best the schedule says."""
 
     share: float  # of the scratchpad that two jobs may fill
     raw: float  # and two jobs of a weight gradient beside its raw sums
     first: int  # the first tile of a weight gradient is that much smaller
+    late: bool  # updates of weights come after the next tensor work
 
 
-PLANS = tuple(Plan(share, raw, first) for share in (0.6, 0.5) for raw in (0.7, 0.75)
-              for first in (1, 2))
+PLANS = (*(Plan(0.6, raw, first, late) for raw in (0.7, 0.75) for first in (1, 2)
+           for late in (False, True)), Plan(0.4, 0.6, 1, False))
 
 
 class TileError(UserError):

@@ -42,12 +42,11 @@ class Grouping:
     groups: int
     images: int
     rows: int
+    by_images: bool = False
 
     @property
     def by_rows(self) -> bool:
         return self.groups > 1 and not self.by_images
-
-    by_images: bool = False
 
 
 def grouping(config: Config, blocks: int, images: int, rows: int) -> Grouping:
