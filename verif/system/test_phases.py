@@ -26,6 +26,7 @@ def test_digits(tmp_path, capsys):
     assert 0.98 * step["cycles"] < spans <= step["cycles"]
     assert sum(p["busy"] for p in step["phases"]) <= step["cycles"] - step["idle"]
     assert step["utilisation"] == pytest.approx(step["macs"] / 64 / step["cycles"])
+    assert step["predicted"] == pytest.approx(step["cycles"], rel=0.02)
     assert "every byte equal" in capsys.readouterr().out
 
 
@@ -42,5 +43,6 @@ def test_large_networks(net, whole):
     step = phases.measure(named("bench"), network.named(net), recipe_for(net), show=False)
     print(phases.table(step))
     assert step.equal
+    assert step.predicted == pytest.approx(step.cycles, rel=0.02)
     assert step.utilisation >= whole
     assert min(step.means.values()) >= 0.95

@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from tqdm import tqdm
 
 from isa.config import Config
+from isa.registers import Unit
+from sim.schedule import Schedule, schedule
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import PHASES, TrainingProgram
 from winnow.datasets import Dataset
@@ -24,11 +27,13 @@ LANES = 64  # multiply-adds of a core and cycle
 class Phase:
     """A layer in a phase. `cycles` run from its first issue to that of the next phase, `busy` are
     those with one of its tensor operations at work; `macs` are outputs x channels x kernel x
-    kernel of the batch; `utilisation` is macs over what all cores could do in `cycles`."""
+    kernel of the batch; `utilisation` is macs over what all cores could do in `cycles`;
+    `predicted` are the cycles by the cycle model."""
 
     layer: str
     phase: str
     cycles: int
+    predicted: int
     busy: int
     macs: int
     utilisation: float
@@ -46,6 +51,7 @@ class Step:
     cores: int
     batch: int
     cycles: int
+    predicted: int
     macs: int
     utilisation: float
     means: dict[str, float]  # of each phase over all layers but the first, weighted by macs
@@ -113,6 +119,8 @@ def _step(session: Session, driver: Driver, memory, model) -> Step:
     from winnow.run import difference
 
     program, config = session.program, session.program.config
+    plan = schedule(config, program.instructions(1, program.recipe.rate(0)))
+    predicted = _spans(plan)
     counters, tags = driver.counters(), driver.tag_counters()
     batch, lanes = program.recipe.batch, LANES * config.cores
     phases = []
@@ -120,13 +128,13 @@ def _step(session: Session, driver: Driver, memory, model) -> Step:
         layer, found = program.layers[i], tags[tag]
         if layer.macs:
             macs = layer.macs * batch
-            phases.append(Phase(layer.name, phase, found["span"], found["busy"], macs,
-                                macs / (lanes * found["span"])))
+            phases.append(Phase(layer.name, phase, found["span"], predicted[tag], found["busy"],
+                                macs, macs / (lanes * found["span"])))
     first = program.layers[0].name
     macs = sum(p.macs for p in phases)
     found = difference(program, memory, model)
     return Step(
-        program.network.name, config.cores, batch, counters["cycles"], macs,
+        program.network.name, config.cores, batch, counters["cycles"], plan.total, macs,
         macs / (lanes * counters["cycles"]),
         {phase: _mean(p for p in phases if p.phase == phase and p.layer != first)
          for phase in PHASES},
@@ -136,6 +144,16 @@ def _step(session: Session, driver: Driver, memory, model) -> Step:
         counters["conflicts"], counters, found is None, found, phases)
 
 
+def _spans(plan: Schedule) -> dict[int, int]:
+    """By tag, the predicted cycles from the start of each tensor operation to that of the next."""
+    tensor = sorted((s for s in plan.spans if s.unit is Unit.TENSOR), key=lambda s: s.start)
+    spans: dict[int, int] = {}
+    for here, there in zip_longest(tensor, tensor[1:]):
+        end = there.start if there else plan.total
+        spans[here.tag] = spans.get(here.tag, 0) + end - here.start
+    return spans
+
+
 def _mean(phases) -> float:
     """Utilisation weighted by multiply-adds."""
     phases = list(phases)
@@ -143,14 +161,15 @@ def _mean(phases) -> float:
 
 
 def table(step: Step) -> str:
-    lines = [f"{'layer':<10} {'phase':<5} {'cycles':>12} {'busy':>12} {'macs':>15}  utilisation"]
-    lines += [f"{p.layer:<10} {p.phase:<5} {p.cycles:>12,} {p.busy:>12,} {p.macs:>15,}  "
-              f"{p.utilisation:10.1%}" for p in step.phases]
+    lines = [f"{'layer':<10} {'phase':<5} {'cycles':>12} {'predicted':>12} {'busy':>12} "
+             f"{'macs':>15}  utilisation"]
+    lines += [f"{p.layer:<10} {p.phase:<5} {p.cycles:>12,} {p.predicted:>12,} {p.busy:>12,} "
+              f"{p.macs:>15,}  {p.utilisation:10.1%}" for p in step.phases]
     lines.append("mean without the first layer: " + "  ".join(
         f"{phase} {value:.1%}" for phase, value in step.means.items())
         + f"; first layer {step.first_layer:.1%}")
-    lines.append(f"whole step: {step.cycles:,} cycles, {step.macs:,} multiply-adds, "
-                 f"{step.utilisation:.1%}")
+    lines.append(f"whole step: {step.cycles:,} cycles ({step.predicted:,} predicted), "
+                 f"{step.macs:,} multiply-adds, {step.utilisation:.1%}")
     lines.append(f"without tensor work {step.idle:,}; waiting for stream {step.wait_stream:,}, "
                  f"tile {step.wait_stationary:,}, drain {step.wait_drain:,}")
     lines.append("every byte equal to the model's" if step.equal else

@@ -1,6 +1,7 @@
 """Training programs: what is in external memory, and the assembly text of steps on it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 
 from isa.assembler import assemble
@@ -131,7 +132,7 @@ class TrainingProgram:
         if rate is not None:
             text.line(f"li r{RATE}, {_signed(float_bits(-rate))}", f"learning rate -{rate}")
         self._resident(text, moves.fill)
-        with text.loop(steps, "steps"):
+        with text.loop(steps, "steps") if steps > 1 else nullcontext():
             text.operations(step.operations)
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
             text.line(f"addi r{LOG}, r{LOG}, {self.log_bytes}")
