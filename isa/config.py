@@ -53,7 +53,7 @@ class Config:
     scratchpad_kib : int
         Size of the scratchpad.
     banks : int
-        Scratchpad banks; consecutive words lie in different banks.
+        Scratchpad banks; consecutive words lie in consecutive banks.
     axi_words : int
         Words of a beat of the external memory port, which moves so many a cycle.
     """

@@ -104,7 +104,7 @@ class _Banks:
 
     def __init__(self, config: Config, registers: Registers, name: str, counts, outer, inner,
                  fixed):
-        self.mask, self.bits = config.banks - 1, (config.banks - 1).bit_length()
+        self.mask = config.banks - 1
 
         def affine(field: str, loops, start: int = 0) -> list[int]:
             total = np.full((), start, np.int64)
@@ -132,9 +132,4 @@ class _Banks:
         column = self.columns[0][number] + self.columns[1][place]
         if not (0 <= row < self.height and 0 <= column < self.width):
             return None
-        address = self.addresses[0][number] + self.addresses[1][place]
-        bank = 0
-        while address:
-            bank ^= address & self.mask
-            address >>= self.bits
-        return bank
+        return (self.addresses[0][number] + self.addresses[1][place]) & self.mask

@@ -19,9 +19,8 @@ def zero_flags(word):
 class Scratchpad(wiring.Component):
     """`config.banks` banks behind `reads` read ports and `writes` write ports.
 
-    The bank of a word is the exclusive or of its address, cut into parts as wide as a bank's
-    number: so consecutive words lie in different banks, and so do words that are a power of two
-    apart. Each bank takes one read and one write a cycle. Of several requests for it
+    Bank b holds the words whose address is b modulo `config.banks`, so that consecutive words lie
+    in consecutive banks. Each bank takes one read and one write a cycle. Of several requests for it
     the port with the lowest number wins, the others' `ready` is low in that cycle; reads never lose
     to writes. Ready depends on the requests of lower ports in the same cycle, and not on the port's
     own valid.
@@ -73,10 +72,7 @@ class Scratchpad(wiring.Component):
     def _split(self, address):
         """Row in the bank, and bank."""
         bank = (self.config.banks - 1).bit_length()
-        folded = address[:bank]
-        for low in range(bank, address_bits(self.config), bank):
-            folded = folded ^ address[low:low + bank]
-        return address[bank:address_bits(self.config)], folded[:bank]
+        return address[bank:address_bits(self.config)], address[:bank]
 
     def _arbitrate(self, m, requests, banks):
         """Drives ready of (request, address) pairs; gives what was lost and what was taken."""

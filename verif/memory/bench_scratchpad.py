@@ -16,14 +16,6 @@ def zeros(word: int) -> int:
     return sum((word >> 8 * i & 0x7F == 0) << i for i in range(8))
 
 
-def bank_of(address: int) -> int:
-    bank = 0
-    while address:
-        bank ^= address % CONFIG.banks
-        address //= CONFIG.banks
-    return bank
-
-
 class Model:
     """What each port may see: ready, counts, and the answers of the next cycle."""
 
@@ -35,7 +27,7 @@ class Model:
         """Ports (a dict of addresses by number) that are taken: the lowest of each bank."""
         owner = {}
         for port in sorted(requests):
-            owner.setdefault(bank_of(requests[port]), port)
+            owner.setdefault(requests[port] % CONFIG.banks, port)
         return set(owner.values())
 
     def step(self, reads, writes):
