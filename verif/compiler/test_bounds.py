@@ -53,18 +53,21 @@ def _vector(registers, name) -> np.ndarray:
         WORDS[registers[f"vector.{name}.mode"]["format"]])
 
 
-@pytest.mark.parametrize("case", range(20))
-def test_writes_stay_inside(case):
-    draw = seeds.generator(f"bounds {case}")
-    config = Config(cores=int(draw.choice([1, 2, 4])),
-                    scratchpad_kib=int(draw.choice([16, 32, 64])))  # small: gradients in parts
-    for _ in range(50):
-        program = random_session(config, draw).program
+def compiled(draw):
+    """A random chip, and the operations of a random network that fits it. Small ones, so that
+    gradients come in parts."""
+    while True:
+        config = Config(cores=int(draw.choice([1, 2, 4])),
+                        scratchpad_kib=int(draw.choice([16, 32, 64])))
         try:
-            operations = program.training.operations
-            break
+            return config, random_session(config, draw).program.training.operations
         except (PlacementError, TileError):
             continue
+
+
+@pytest.mark.parametrize("case", range(20))
+def test_writes_stay_inside(case):
+    config, operations = compiled(seeds.generator(f"bounds {case}"))
     for operation in operations:
         for addresses in written(config, operation):
             inside = np.zeros(addresses.shape, bool)

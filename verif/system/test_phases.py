@@ -23,7 +23,7 @@ def test_digits(tmp_path, capsys):
     assert macs["conv2", "FP"] == macs["conv2", "BP"] == macs["conv2", "WU"] == 16 * 16 * 16 * 72
     assert ("conv1", "BP") not in macs and len(macs) == 11
     spans = sum(p["cycles"] for p in step["phases"])
-    assert 0.98 * step["cycles"] < spans <= step["cycles"]
+    assert 0.9 * step["cycles"] < spans <= step["cycles"]  # the rest is before the first
     assert sum(p["busy"] for p in step["phases"]) <= step["cycles"] - step["idle"]
     assert step["utilisation"] == pytest.approx(step["macs"] / 64 / step["cycles"])
     assert step["predicted"] == pytest.approx(step["cycles"], rel=0.02)
