@@ -86,9 +86,6 @@ class Graph:
     maps: list[Map] = field(default_factory=list)
     outputs: list[Map | None] = field(default_factory=list)  # of each layer; None for the scores
 
-    def reads(self, i: int) -> Map:
-        return self.inputs[i]
-
 
 def lower(network: Network) -> Graph:
     """The graph of `network`; `NetworkError` if its layers do not fit together."""

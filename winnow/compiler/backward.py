@@ -4,7 +4,7 @@ normalisation and biases."""
 from dataclasses import replace
 
 from winnow.compiler import constant, loss, nests, scores, update
-from winnow.compiler.forming import Forming
+from winnow.compiler.forming import Forming, Pass
 from winnow.compiler.learning import Learning
 from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
@@ -15,20 +15,12 @@ from winnow.errors import UserError
 from winnow.graph import Map
 
 
-class Backward:
+class Backward(Pass):
     """Emits the backward pass of a step; weights learn as soon as the errors that they need for
-    the pass were sent back.
-
-    Parameters
-    ----------
-    step : Step
-    forming : Forming
-    """
+    the pass were sent back."""
 
     def __init__(self, step: Step, forming: Forming):
-        self.step, self.forming = step, forming
-        self.config, self.graph, self.memory, self.batch, self.emit = (
-            step.config, step.graph, step.memory, step.batch, step.emit)
+        super().__init__(step, forming)
         self.learning = Learning(step, forming)
 
     def run(self, tag) -> None:

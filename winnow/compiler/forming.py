@@ -40,7 +40,7 @@ class Forming:
         stored when it is formed for the first time."""
         if made.source is None:
             return Formed(self.step.fill(self.step.images, first, images), None)
-        if made in self.stored and not (keep and made.pool > 1):
+        if self._is_filled(made, keep):
             source = self.memory.outputs[made.source]
             return Formed(self.step.fill(self.memory.formed[made], first, images),
                           self.step.fill(source, first, images) if keep else None)
@@ -89,7 +89,7 @@ class Forming:
         if made.source is None:
             return made.shape.words
         words = self.graph.layers[made.source].output.words
-        if made in self.stored and not (keep and made.pool > 1):
+        if self._is_filled(made, keep):
             return words + made.shape.words if keep else made.shape.words
         if made.pool > 1:
             return words + made.shape.words * (2 if keep else 1)
@@ -108,3 +108,22 @@ class Forming:
         words = made.shape.words * (2 if made.pool > 1 else 1)
         words += output.words if self.step.norm(layer) or made.pool > 1 else 0
         return int(words * part)
+
+    def _is_filled(self, made: Map, keep: bool) -> bool:
+        """Whether a map is there as it was formed; the winners behind a pool are not."""
+        return made in self.stored and not (keep and made.pool > 1)
+
+
+class Pass:
+    """What the passes of a step have in common.
+
+    Parameters
+    ----------
+    step : Step
+    forming : Forming
+    """
+
+    def __init__(self, step: Step, forming: Forming):
+        self.step, self.forming = step, forming
+        self.config, self.graph, self.memory, self.batch, self.emit = (
+            step.config, step.graph, step.memory, step.batch, step.emit)

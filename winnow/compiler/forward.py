@@ -1,26 +1,15 @@
 """The forward pass: each map is formed, and all layers that read it are computed."""
 
 from winnow.compiler import constant, nests, scores
-from winnow.compiler.forming import Forming
+from winnow.compiler.forming import Pass
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import Step, flat
+from winnow.compiler.step import flat
 from winnow.compiler.tiles import Tile
 from winnow.graph import Map
 
 
-class Forward:
-    """Emits the forward pass of a step.
-
-    Parameters
-    ----------
-    step : Step
-    forming : Forming
-    """
-
-    def __init__(self, step: Step, forming: Forming):
-        self.step, self.forming = step, forming
-        self.config, self.graph, self.memory, self.batch, self.emit = (
-            step.config, step.graph, step.memory, step.batch, step.emit)
+class Forward(Pass):
+    """Emits the forward pass of a step."""
 
     def run(self, training: bool, tag) -> None:
         """All maps in their order; `tag` gives the counter group of a layer and phase.

@@ -11,7 +11,7 @@ from isa.formats import FormatCode
 from isa.registers import AuxMode, Unit
 from winnow.compiler.nests import GROUP_WORDS, groups_registers, window
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
-from winnow.compiler.tiles import Grouping, Tile, divisor
+from winnow.compiler.tiles import Tile, divisor, grouping
 from winnow.graph import Layer
 
 E4M3, E5M2, BINARY32, RAW = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.RAW
@@ -39,19 +39,6 @@ def best_eight(layer: Layer, images: int) -> Eight:
     return min(choices, key=lambda e: e.passes(layer.output, images))
 
 
-def merging(config: Config, blocks: int, images: int, rows: int) -> Grouping:
-    """Channel blocks over the cores of a group; images, or else rows, over groups that merge."""
-    cores = min(config.cores, blocks & -blocks)
-    groups = config.cores // cores
-    while groups > 1 and images % groups and rows % groups:
-        groups //= 2
-    if groups == 1:
-        return Grouping(divisor(blocks, config.cores), 1, images, rows)
-    by_images = images % groups == 0
-    return Grouping(cores, groups, images // groups if by_images else images,
-                    rows if by_images else rows // groups, by_images=by_images)
-
-
 @dataclass(frozen=True)
 class Part:
     """Where a gradient's sums go: from the tile's own, `before` them, to what they are `after`."""
@@ -71,7 +58,7 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, part: Part,
     eight = best_eight(layer, x.images)
     height, width = layer.output.height, layer.output.width
     row_passes = -(-height // eight.rows)
-    g = merging(config, layer.input.blocks, x.images // eight.images, row_passes)
+    g = grouping(config, layer.input.blocks, x.images // eight.images, row_passes)
     s, k, pad, columns = layer.stride, layer.kernel, layer.padding, layer.input.width
     outputs = divisor(dy.shape.blocks, config.block // LANES)
     row = config.raw_words if part.raw else GROUP_WORDS

@@ -4,29 +4,18 @@ from functools import partial
 
 from isa.config import LANES, TREES, WORD_BYTES
 from winnow.compiler import gradients, loss, moves, scores, update
-from winnow.compiler.forming import Forming
+from winnow.compiler.forming import Pass
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import WHOLE, Step, flat, growing
+from winnow.compiler.step import WHOLE, flat, growing
 from winnow.compiler.tiles import divisor
 from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
 
 
-class Learning:
-    """Emits the weight gradients of layers, summed over tiles of images, and their update.
-
-    Parameters
-    ----------
-    step : Step
-    forming : Forming
-    """
-
-    def __init__(self, step: Step, forming: Forming):
-        self.step, self.forming = step, forming
-        self.config, self.graph, self.memory, self.batch, self.emit = (
-            step.config, step.graph, step.memory, step.batch, step.emit)
+class Learning(Pass):
+    """Emits the weight gradients of layers, summed over tiles of images, and their update."""
 
     def run(self, made: Map, tag) -> None:
         """The weights of all readers of a map: together, if their gradients fit, or one by one,

@@ -50,7 +50,7 @@ class Grouping:
 
 
 def grouping(config: Config, blocks: int, images: int, rows: int) -> Grouping:
-    """Output blocks over the cores of a group; images, or else rows, over groups."""
+    """Channel blocks over the cores of a group; images, or else rows, over groups."""
     whole = Grouping(divisor(blocks, config.cores), 1, images, rows)
     cores = min(config.cores, blocks & -blocks)
     groups = config.cores // cores

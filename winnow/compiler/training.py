@@ -21,7 +21,7 @@ from winnow.compiler.order import order
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.schedule import Schedule, schedule
-from winnow.compiler.step import PLANS, Rules, Step, TileError
+from winnow.compiler.step import PLANS, Plan, Rules, Step, TileError
 from winnow.compiler.text import ProgramText
 from winnow.errors import UserError
 from winnow.graph import lower
@@ -53,6 +53,7 @@ class TrainingProgram:
         self.memory = Memory(config, self.graph, recipe.batch)
         self.external = self.memory.external
         self._map_external()
+        self._assembled: dict[tuple[int, float | None], list[int]] = {}
 
     def _map_external(self):
         region, memory, batch = self.external.region, self.memory, self.recipe.batch
@@ -84,12 +85,13 @@ class TrainingProgram:
     @cached_property
     def training(self) -> Schedule:
         """The operations of a training step."""
-        return self._best(self._train)
+        return self._best(self._train, PLANS)
 
     @cached_property
     def evaluation(self) -> Schedule:
         """The operations of a step that only computes scores, with running statistics."""
-        return self._best(self._evaluate)
+        # No weight learns: plans differ in their share alone.
+        return self._best(self._evaluate, tuple({p.share: p for p in PLANS}.values()))
 
     def _train(self, step: Step) -> None:
         forming = Forming(step)
@@ -105,11 +107,11 @@ class TrainingProgram:
         Forward(step, Forming(step)).run(False, self.tag)
         step.emit(moves.store(step.scores, self.address("log"), LOG))
 
-    def _best(self, emit: Callable[[Step], None]) -> Schedule:
+    def _best(self, emit: Callable[[Step], None], plans: tuple[Plan, ...]) -> Schedule:
         """The plan with the fewest estimated cycles, of those that fit."""
         images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
         found, error = [], None
-        for plan in PLANS:
+        for plan in plans:
             step = Step(self.memory, self.rules, images, plan)
             try:
                 emit(step)
@@ -148,6 +150,12 @@ class TrainingProgram:
             text.operations([move(Buffer("resident", words, 0), self.address("parameters"))])
 
     def instructions(self, steps: int, rate: float | None) -> list[int]:
+        """The program of `text`, assembled; rounds of the same kind share it."""
+        if (steps, rate) not in self._assembled:
+            self._assembled[steps, rate] = self._assemble(steps, rate)
+        return self._assembled[steps, rate]
+
+    def _assemble(self, steps: int, rate: float | None) -> list[int]:
         words = assemble(self.text(steps, rate), self.network.name)
         if len(words) > PROGRAM_INSTRUCTIONS:
             raise UserError(f"network {self.network.name}: its program has {len(words)} "
