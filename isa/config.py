@@ -56,6 +56,11 @@ class Config:
         Scratchpad banks; consecutive words lie in consecutive banks.
     axi_words : int
         Words of a beat of the external memory port, which moves so many a cycle.
+    slot : int
+        Words that a core's ports read at once where it skips zero elements or dead outputs (D): 1,
+        2, 4 or 8. With 1 it can leave out tiles only.
+    reach : int
+        Lanes beyond its own that may take an element of a slot, 0 to 3; 0 if `slot` is 1.
     """
 
     name: str = "small"
@@ -67,10 +72,12 @@ class Config:
     scratchpad_kib: int = 128
     banks: int = 16
     axi_words: int = 1
+    slot: int = 1
+    reach: int = 0
 
     def __post_init__(self):
         for name in ("cores", "block", "accumulator_bits", "tree_stages", "scratchpad_kib",
-                     "banks", "axi_words"):
+                     "banks", "axi_words", "slot", "reach"):
             value = getattr(self, name)
             _require(type(value) is int, f"{name} = {value!r}: must be an integer")
         _require(self.mode in MODES, f"mode = {self.mode!r}: must be one of {', '.join(MODES)}")
@@ -89,6 +96,11 @@ class Config:
                  f"banks = {self.banks}: must be a power of two and at least 2 x cores + 8 = "
                  f"{2 * self.cores + 8}")
         _require(self.axi_words in (1, 2, 4), f"axi_words = {self.axi_words}: must be 1, 2 or 4")
+        _require(self.slot in (1, 2, 4, 8), f"slot = {self.slot}: must be 1, 2, 4 or 8")
+        _require(self.slot <= self.block,
+                 f"slot = {self.slot}: must be at most block = {self.block}")
+        _require(0 <= self.reach <= (3 if self.slot > 1 else 0),
+                 f"reach = {self.reach}: must be 0 to 3, and 0 if slot is 1")
         _require(_power_of_two(self.scratchpad_kib) and self.scratchpad_kib <= 4096,
                  f"scratchpad_kib = {self.scratchpad_kib}: must be a power of two, at most 4096")
         _require(self.bank_words >= 2,

@@ -66,7 +66,10 @@ class Counter:
 COUNTERS = (
     Counter("cycles", False, "from start to halt"),
     Counter("instructions", True, "instructions executed"),
-    Counter("macs", True, "multiply-adds done: 64 for each stream word and core at work"),
+    Counter("macs", True, "multiply-adds done"),
+    Counter("skipped_tiles", True, "multiply-adds with a tile of zeros that were left out"),
+    Counter("skipped_outputs", True, "of the others, those of an output that is masked"),
+    Counter("skipped_elements", True, "of the others, those with a stream element that is zero"),
     Counter("words_filled", True, "words from external memory into the scratchpad"),
     Counter("words_stored", True, "words from the scratchpad to external memory"),
     Counter("saturations", True, "live FP8 outputs of tensor operations that saturated"),

@@ -6,7 +6,7 @@ Registers keep their values from one `run` to the next; `clear` returns a unit's
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from isa.fields import Field, Kind, pack
 
@@ -65,6 +65,15 @@ class StatsMode(IntEnum):
     NONE = 0
     SQUARE = 1  # of o, and of o * o
     NORM = 2  # of o, and of o * (element of norm, E4M3)
+
+
+class Skip(IntFlag):
+    """What a tensor operation leaves out; its results stay the same."""
+
+    NONE = 0
+    TILES = 1  # passes whose tiles are zero
+    ELEMENTS = 2  # zero elements of the stream
+    OUTPUTS = 4  # outputs whose mask element is zero
 
 
 class Operand(IntEnum):
@@ -157,7 +166,8 @@ def _tensor():
         ("stochastic", 1, U, 0, "stochastic rounding"),
         ("scale", 7, S, 0, "exponent of the power of two that multiplies the sum"),
         ("mask", 1, U, 0, "an output whose mask element is zero is written as +0"),
-        ("stats", 2, U, 0, "StatsMode")), \
+        ("stats", 2, U, 0, "StatsMode"),
+        ("skip", 3, U, 0, "Skip")), \
         "formats and the work of the drain"
     yield "depth", pack(("passes", 32, U, 0, "passes already in the sums that aux adds")), \
         "what the bound on the reduction starts from"
