@@ -57,11 +57,15 @@ class Chip(wiring.Component):
             # A little longer than it is busy, since answers may still be on their way.
             gated(m, name, lingering(m, _active(unit.command)), {name: unit})
         m.submodules.external = external = ExternalPort(readers=2, words=config.axi_words)
+
+        def vector_ports(names):
+            return [getattr(vector, name)[i] for i in range(config.vector_datapaths)
+                    for name in names]
+
         # The first of a list wins a bank: what the trees wait for comes first.
         readers = [*tensor.stream, *tensor.stationary, tensor.aux,
-                   *(getattr(vector, name) for name in VECTOR_INPUTS), *move.read_ports]
-        writers = [tensor.output, *(getattr(vector, name) for name in VECTOR_OUTPUTS),
-                   *move.write_ports]
+                   *vector_ports(VECTOR_INPUTS), *move.read_ports]
+        writers = [tensor.output, *vector_ports(VECTOR_OUTPUTS), *move.write_ports]
         m.submodules.scratchpad = scratchpad = Scratchpad(
             config=config, reads=len(readers), writes=len(writers))
 

@@ -61,6 +61,9 @@ class Config:
         2, 4 or 8. With 1 it can leave out tiles only.
     reach : int
         Lanes beyond its own that may take an element of a slot, 0 to 3; 0 if `slot` is 1.
+    vector_datapaths : int
+        Whole datapaths of the vector unit. They work at the same time, on rounds of one loop of
+        the same operation.
     """
 
     name: str = "small"
@@ -74,10 +77,11 @@ class Config:
     axi_words: int = 1
     slot: int = 1
     reach: int = 0
+    vector_datapaths: int = 1
 
     def __post_init__(self):
         for name in ("cores", "block", "accumulator_bits", "tree_stages", "scratchpad_kib",
-                     "banks", "axi_words", "slot", "reach"):
+                     "banks", "axi_words", "slot", "reach", "vector_datapaths"):
             value = getattr(self, name)
             _require(type(value) is int, f"{name} = {value!r}: must be an integer")
         _require(self.mode in MODES, f"mode = {self.mode!r}: must be one of {', '.join(MODES)}")
@@ -92,15 +96,18 @@ class Config:
                  f"{self.least_accumulator_bits} to hold the products of one pass")
         _require(0 <= self.tree_stages <= 3,
                  f"tree_stages = {self.tree_stages}: must be 0 to 3")
-        _require(_power_of_two(self.banks) and self.banks >= 2 * self.cores + 8,
-                 f"banks = {self.banks}: must be a power of two and at least 2 x cores + 8 = "
-                 f"{2 * self.cores + 8}")
         _require(self.axi_words in (1, 2, 4), f"axi_words = {self.axi_words}: must be 1, 2 or 4")
         _require(self.slot in (1, 2, 4, 8), f"slot = {self.slot}: must be 1, 2, 4 or 8")
         _require(self.slot <= self.block,
                  f"slot = {self.slot}: must be at most block = {self.block}")
         _require(0 <= self.reach <= (3 if self.slot > 1 else 0),
                  f"reach = {self.reach}: must be 0 to 3, and 0 if slot is 1")
+        _require(self.vector_datapaths in (1, 2, 4),
+                 f"vector_datapaths = {self.vector_datapaths}: must be 1, 2 or 4")
+        least = 2 * self.cores + 3 * self.vector_datapaths + 5
+        _require(_power_of_two(self.banks) and self.banks >= least,
+                 f"banks = {self.banks}: must be a power of two and at least 2 x cores + "
+                 f"3 x vector_datapaths + 5 = {least}")
         _require(_power_of_two(self.scratchpad_kib) and self.scratchpad_kib <= 4096,
                  f"scratchpad_kib = {self.scratchpad_kib}: must be a power of two, at most 4096")
         _require(self.bank_words >= 2,
@@ -153,7 +160,8 @@ class Config:
 
 CONFIGS = {
     "small": Config(),
-    "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32, axi_words=4),
+    "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32, axi_words=4,
+                    vector_datapaths=2),
 }
 
 

@@ -175,9 +175,11 @@ def _tensor():
 
 
 def _vector():
-    for name, loops in (("counts", VECTOR_LOOPS[:4]), ("outer", VECTOR_LOOPS[4:])):
-        yield name, pack(*((n, COUNT_BITS, U, 1) for n in loops)), \
-            "counts of the loops over groups of 8 elements"
+    counts = [(n, COUNT_BITS, U, 1) for n in VECTOR_LOOPS]
+    text = "counts of the loops over groups of 8 elements"
+    yield "counts", pack(*counts[:4]), text
+    yield "outer", pack(*counts[4:], (
+        "split", 3, U, 0, "i > 0: the datapaths share the rounds of loop n(i - 1)")), text
     for stream in (*VECTOR_INPUTS, *VECTOR_OUTPUTS):
         yield f"{stream}.base", _BASE, f"first word of {stream}"
         for low, high in zip(VECTOR_LOOPS[::2], VECTOR_LOOPS[1::2], strict=True):

@@ -24,7 +24,7 @@ from isa.registers import (
 from sim.draining import Draining
 from sim.feeding import Feeding
 from sim.loops import nest
-from sim.registers import Registers
+from sim.registers import Registers, datapath_counts
 
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
 
@@ -51,7 +51,7 @@ def of(config: Config, unit: Unit, registers: Registers, memory: Memory | None =
         case Unit.TENSOR:
             return tensor(config, registers)
         case Unit.VECTOR:
-            return vector(registers)
+            return vector(config, registers)
         case Unit.MOVE:
             return move(config, registers, memory or Memory())
 
@@ -89,11 +89,11 @@ def _statistics(registers: Registers, counts: dict[str, int]) -> list[list[int]]
     return items.address.reshape(-1, counts["core"]).tolist()
 
 
-def vector(registers: Registers) -> int:
+def vector(config: Config, registers: Registers) -> int:
     """A group takes as many cycles as its widest input, or its outputs; inputs and outputs that
-    begin in the same bank would take more."""
+    begin in the same bank would take more. The datapath with the most rounds ends last."""
     op = registers["vector.op"]
-    counts = registers["vector.counts"] | registers["vector.outer"]
+    counts = datapath_counts(registers, config.vector_datapaths)
     enabled = [registers[f"vector.{o}.mode"] for o in VECTOR_OUTPUTS]
     if op["reduce"] == Reduce.SUM:
         enabled = enabled[:-1]

@@ -9,6 +9,7 @@ from math import prod
 from isa.config import LANES, Config
 from isa.formats import FormatCode
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, AuxMode, StatsMode, Unit
+from sim.registers import datapath_counts
 
 START = 25  # from one operation to the next of a unit
 MEMORY = 40  # and to the first word of external memory
@@ -36,7 +37,7 @@ def _tensor(config: Config, registers) -> int:
 
 
 def _vector(config: Config, registers) -> int:
-    groups = prod([*registers["vector.counts"].values(), *registers["vector.outer"].values()])
+    groups = prod(datapath_counts(registers, config.vector_datapaths).values())
     formats = list(registers["vector.inputs"].values())
     fp8 = 0
     for name in ("o0", "o1", "o2"):

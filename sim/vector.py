@@ -20,7 +20,7 @@ from isa.registers import (
 from sim import exact, floats, functions
 from sim.loops import Items, as_bytes, as_words, check, element_index, nest
 from sim.outcome import Outcome, TrapError, require
-from sim.registers import Registers
+from sim.registers import Registers, vector_counts
 
 GROUP = 8  # elements that go through the lanes together
 SUM_LIMIT = 2.0**40  # magnitude that an element of a sum is limited to, in quanta
@@ -45,7 +45,7 @@ class _Operation:
         self.registers = registers
         self.words = words
         self.op = registers["vector.op"]
-        self.counts = registers["vector.counts"] | registers["vector.outer"]
+        self.counts = vector_counts(registers)
         self.groups = prod(self.counts.values())
         self.reduce = self.op["reduce"]
         self.outputs = [o for o in VECTOR_OUTPUTS if registers[f"vector.{o}.mode"]["enable"]]
@@ -73,6 +73,9 @@ class _Operation:
         require(all(op[o] <= Operand.T for o in _SECOND), Trap.SHAPE)
         require(op["activation"] <= max(Activation), Trap.SHAPE)
         require(op["reduce"] <= max(Reduce), Trap.SHAPE)
+        split = self.registers["vector.outer"]["split"]
+        require(split <= len(VECTOR_LOOPS), Trap.SHAPE)
+        require(not self.reduce or split not in range(1, len(REDUCED) + 1), Trap.SHAPE)
         formats = [self.registers["vector.inputs"][i] for i in self._used()]
         formats += [self.registers[f"vector.{o}.mode"]["format"] for o in self.outputs]
         require(FormatCode.RAW not in formats, Trap.SHAPE)

@@ -23,6 +23,7 @@ class OutputAddresses(wiring.Component):
     clear : forgets everything
     wide : a group is 4 consecutive words, else one
     reduced : loops n0 and n1 are not used
+    origin : what offsets count from
     base, counts, strides
     places : stream of `place_layout`
     busy : from `start` until the last place is taken
@@ -36,6 +37,7 @@ class OutputAddresses(wiring.Component):
             "clear": In(1),
             "wide": In(1),
             "reduced": In(1),
+            "origin": In(ADDRESS_BITS),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -66,7 +68,7 @@ class OutputAddresses(wiring.Component):
             self.trap.eq(walker.items.valid & (item.address >= self.config.words)),
             self.places.valid.eq(walker.items.valid & ~self.trap),
             self.places.payload.address.eq(item.address),
-            self.places.payload.offset.eq(item.address - self.base),
+            self.places.payload.offset.eq(item.address - self.origin),
             walker.items.ready.eq(self.places.ready & ~self.trap),
         ]
         with m.If(self.start):

@@ -9,16 +9,16 @@ from isa.memmap import Trap
 
 
 class VectorControl(wiring.Component):
-    """Checks an operation, starts the datapath, and tells when it is done.
+    """Checks an operation, starts the datapaths, and tells when all are done.
 
     Members
     -------
     start, stop, done, trap, cause : as in `hdl.interfaces.Operation`
     legal : the checks of the operation; looked at in the cycle after `start`
-    begin : pulse, the datapath starts
-    working : the datapath holds something that is not written
-    address_trap : the datapath came to a word that is not in the scratchpad
-    clear : the datapath forgets everything
+    begin : pulse, the datapaths start
+    working : a datapath holds something that is not written
+    address_trap : a datapath came to a word that is not in the scratchpad
+    clear : the datapaths forget everything
     busy : from `start` to `done`, both included
 
     Timing

@@ -10,19 +10,22 @@ from hdl.vector.fork import Fork
 from hdl.vector.groups import GroupCounter
 from hdl.vector.input import Input
 from hdl.vector.lanes import Lanes
-from hdl.vector.layouts import COEFFICIENTS, COUNTS, LANE_MODE, REGISTERS
+from hdl.vector.layouts import COEFFICIENTS, LANE_MODE, REGISTERS
 from hdl.vector.outputs import Outputs
 from hdl.vector.reduction import Reduction
+from hdl.vector.split import Split
 from isa.config import Config
 from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
 
 
 class VectorDatapath(wiring.Component):
-    """Works through the groups of an operation.
+    """Works through the groups of an operation, or through its share of them.
 
     Parameters
     ----------
     config : Config
+    index : int
+        Which of `config.vector_datapaths` it is.
 
     Members
     -------
@@ -30,14 +33,15 @@ class VectorDatapath(wiring.Component):
     clear : forgets everything
     registers, mode, sum, used : the operation, as `Decode` reads it
     x, y, z, o0, o1, o2 : scratchpad ports; coefficients are read by that of z
-    working : from the cycle after `start` until the last write was taken
+    working : from the cycle after `start` until the last write was taken; never without a share
     trap : a word is not in the scratchpad
     wait_read : lanes that could go on have an input missing
     wait_write : a write is not taken
     """
 
-    def __init__(self, *, config: Config):
+    def __init__(self, *, config: Config, index: int):
         self.config = config
+        self.index = index
         super().__init__({
             "start": In(1),
             "clear": In(1),
@@ -55,13 +59,15 @@ class VectorDatapath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.split = split = Split(datapaths=self.config.vector_datapaths,
+                                           index=self.index)
         m.submodules.groups = groups = GroupCounter()
         m.submodules.lanes = lanes = Lanes()
         m.submodules.fork = fork = Fork(takers=len(VECTOR_OUTPUTS) + 1)
         m.submodules.outputs = outputs = Outputs(config=self.config)
         m.submodules.reduction = reduction = Reduction()
         registers, op = self.registers, self.registers.op
-        counts = Signal(COUNTS)
+        start = Signal()
         m.submodules.coefficients = coefficients = Coefficients(config=self.config)
         wiring.connect(m, coefficients.port, wiring.flipped(self.z))
         ports = {"x": wiring.flipped(self.x), "y": wiring.flipped(self.y),
@@ -73,31 +79,32 @@ class VectorDatapath(wiring.Component):
             inputs.append(unit)
             wiring.connect(m, unit.port, ports[name])
             m.d.comb += [
-                unit.start.eq(self.start),
+                unit.start.eq(start),
                 unit.clear.eq(self.clear),
                 unit.used.eq(self.used[i]),
                 unit.format.eq(registers.inputs[name]),
-                unit.base.eq(registers[f"{name}_base"].address),
-                unit.counts.eq(counts),
-                unit.strides.eq(_strides(registers, name)),
+                unit.base.eq(split.bases[i]),
+                unit.counts.eq(split.counts),
+                unit.strides.eq(split.strides[i]),
                 unit.ready.eq(lanes.s0_ready & lanes.s0_valid),
                 *(here.eq(there) for here, there in
                   zip(getattr(lanes, f"s0_{name}"), unit.values, strict=True)),
             ]
         present = coefficients.present & Cat(unit.valid for unit in inputs).all()
         m.d.comb += [
-            counts.eq(Cat(registers.counts.as_value(), registers.outer.as_value())),
-            coefficients.start.eq(self.start),
+            split.registers.eq(registers),
+            start.eq(self.start & ~split.none),
+            coefficients.start.eq(start),
             coefficients.clear.eq(self.clear),
             coefficients.next.eq(groups.next),
             coefficients.channel.eq(op.channel),
-            coefficients.base.eq(registers.k_base.address),
-            coefficients.stride.eq(registers.k_n5.stride),
+            coefficients.base.eq(split.k_base),
+            coefficients.stride.eq(split.k_stride),
             *(coefficients.values[i].eq(registers[k].value) for i, k in enumerate(COEFFICIENTS)),
 
-            groups.start.eq(self.start),
+            groups.start.eq(start),
             groups.clear.eq(self.clear),
-            groups.counts.eq(counts),
+            groups.counts.eq(split.counts),
             groups.ready.eq(lanes.s0_ready & present),
             lanes.clear.eq(self.clear),
             lanes.mode.eq(self.mode),
@@ -116,12 +123,12 @@ class VectorDatapath(wiring.Component):
                 self.sum)),
             fork.took.eq(Cat(outputs.took, reduction.took)),
 
-            outputs.start.eq(self.start),
+            outputs.start.eq(start),
             outputs.clear.eq(self.clear),
             outputs.sum.eq(self.sum),
             outputs.largest.eq(self.mode.largest),
             outputs.key.eq(registers.key.key),
-            outputs.counts.eq(counts),
+            outputs.counts.eq(split.counts),
             Cat(outputs.offers, reduction.offer).eq(fork.offers),
 
             reduction.clear.eq(self.clear),
@@ -148,13 +155,9 @@ class VectorDatapath(wiring.Component):
             wiring.connect(m, getattr(outputs, name), wiring.flipped(getattr(self, name)))
             m.d.comb += [
                 outputs.modes[i].eq(registers[f"{name}_mode"]),
-                outputs.bases[i].eq(registers[f"{name}_base"].address),
-                outputs.strides[i].eq(_strides(registers, name)),
+                outputs.origins[i].eq(registers[f"{name}_base"].address),
+                outputs.bases[i].eq(split.bases[len(VECTOR_INPUTS) + i]),
+                outputs.strides[i].eq(split.strides[len(VECTOR_INPUTS) + i]),
             ]
         wiring.connect(m, reduction.words, outputs.sums)
         return m
-
-
-def _strides(registers, name):
-    """The strides of a stream, n0 first."""
-    return Cat(registers[f"{name}_{pair}"].as_value() for pair in ("n01", "n23", "n45"))

@@ -8,7 +8,9 @@ from hdl.arith.binary32 import BIAS, FRACTION_BITS
 from hdl.vector.layouts import LANE_MODE, LEVEL_BITS, REGISTERS
 from isa.formats import FormatCode
 from isa.registers import (
+    REDUCED,
     VECTOR_INPUTS,
+    VECTOR_LOOPS,
     VECTOR_OUTPUTS,
     Activation,
     Operand,
@@ -72,6 +74,9 @@ class Decode(wiring.Component):
         yield from (op[name] <= Operand.T for name in _SECOND)
         yield op.activation <= max(Activation)
         yield op.reduce <= max(Reduce)
+        split = registers.outer.split
+        yield split <= len(VECTOR_LOOPS)
+        yield (split == 0) | (split > len(REDUCED)) | (op.reduce == Reduce.NONE)
         for used, name in zip(self.used, VECTOR_INPUTS, strict=True):
             yield ~used | (registers.inputs[name] != FormatCode.RAW)
         for name in VECTOR_OUTPUTS:
@@ -84,7 +89,7 @@ class Decode(wiring.Component):
 def loop_counts(registers) -> dict:
     """The count of each loop."""
     rows = (registers.counts, registers.outer)
-    return {loop: row[loop] for row in rows for loop, _ in row.shape()}
+    return {loop: row[loop] for row in rows for loop, _ in row.shape() if loop in VECTOR_LOOPS}
 
 
 def _level(number: int) -> int:

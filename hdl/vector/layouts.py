@@ -40,6 +40,6 @@ LANE_MODE = data.StructLayout({
 def place_layout(config: Config) -> data.StructLayout:
     """Where a word of an output goes.
 
-    `offset` is from the tensor's base, modulo 2^ADDRESS_BITS.
+    `offset` is from the base of the whole tensor, modulo 2^ADDRESS_BITS.
     """
     return data.StructLayout({"address": address_bits(config), "offset": ADDRESS_BITS})

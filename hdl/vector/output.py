@@ -22,9 +22,11 @@ class Output(wiring.Component):
 
     Members
     -------
-    start : pulse; `mode`, `reduced`, `summed`, `base`, `counts` and `strides` hold from here on
+    start : pulse; `mode`, `reduced`, `summed`, `origin`, `base`, `counts` and `strides` hold from
+        here on
     clear : forgets everything
     mode : how groups are written
+    origin : of the whole tensor, `base` that of what is written here
     reduced : there is something for each round of the loops but n0 and n1
     summed : the words of `sums` are written, and no groups
     offer, took, t, u : a group, if `mode.enable` and not `summed`; `took` in its last cycle
@@ -44,6 +46,7 @@ class Output(wiring.Component):
             "mode": In(MODE),
             "reduced": In(1),
             "summed": In(1),
+            "origin": In(ADDRESS_BITS),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -74,6 +77,7 @@ class Output(wiring.Component):
             addresses.clear.eq(self.clear),
             addresses.wide.eq(wide),
             addresses.reduced.eq(self.reduced),
+            addresses.origin.eq(self.origin),
             addresses.base.eq(self.base),
             addresses.counts.eq(self.counts),
             addresses.strides.eq(self.strides),

@@ -26,6 +26,7 @@ class Outputs(wiring.Component):
     start : pulse; all below but the streams hold from here on
     clear : forgets everything
     sum : the last output writes the words of `sums` and takes no groups
+    origins : the bases of the outputs, `bases` those of what is written here
     largest : groups are the largest of windows; the outputs take t, u, and `number`
     offers, took : for each output, whether the group is offered, and that it was taken in whole
     t, u, number : the group
@@ -48,6 +49,7 @@ class Outputs(wiring.Component):
             "largest": In(1),
             "key": In(32),
             "modes": In(MODE).array(_COUNT),
+            "origins": In(ADDRESS_BITS).array(_COUNT),
             "bases": In(ADDRESS_BITS).array(_COUNT),
             "counts": In(COUNTS),
             "strides": In(STRIDES).array(_COUNT),
@@ -82,6 +84,7 @@ class Outputs(wiring.Component):
                 output.mode.eq(self.modes[i]),
                 output.mode.source.eq(sources[i]),
                 output.reduced.eq(self.largest),
+                output.origin.eq(self.origins[i]),
                 output.base.eq(self.bases[i]),
                 output.counts.eq(self.counts),
                 output.strides.eq(self.strides[i]),

@@ -1,9 +1,10 @@
 """The vector unit: elementwise work, sums and the largest on streams of the scratchpad."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.clock import gated
 from hdl.control.front_end import FrontEnd
 from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.vector.control import VectorControl
@@ -16,6 +17,8 @@ from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS, Unit
 class VectorUnit(wiring.Component):
     """t = a * b + c, u = d * e + f on groups of 8 elements, as docs/architecture.md defines it.
 
+    Its datapaths share an operation: each works on some rounds of the loop that is split.
+
     Parameters
     ----------
     config : Config
@@ -23,25 +26,26 @@ class VectorUnit(wiring.Component):
     Members
     -------
     command : UnitCommand, from control
-    x, y, z : scratchpad read ports of the inputs; coefficients are read by that of z
-    o0, o1, o2 : scratchpad write ports of the outputs
+    x, y, z : scratchpad read ports of the inputs, for each datapath; coefficients are read by z
+    o0, o1, o2 : scratchpad write ports of the outputs, for each datapath
     busy : a cycle of an operation
-    wait_read : of these, an input was not there
-    wait_write : of these, an output could not be written
+    wait_read : of these, a datapath had an input missing
+    wait_write : of these, a datapath could not write an output
 
     Timing
     ------
-    A group takes a cycle for each output in FP8, at least one in all, and at least four where an
-    input or an output is binary32. With MAX only the last group of a window counts for the
-    outputs. Coefficients by channel add 2 cycles and 4 for each at each round of loop n5.
+    A group of a datapath takes a cycle for each output in FP8, at least one in all, and at least
+    four where an input or an output is binary32. With MAX only the last group of a window counts
+    for the outputs. Coefficients by channel add 2 cycles and 4 for each at each round of loop n5.
     """
 
     def __init__(self, *, config: Config):
         self.config = config
+        count = config.vector_datapaths
         super().__init__({
             "command": In(UnitCommand()),
-            **{name: Out(ReadPort(config)) for name in VECTOR_INPUTS},
-            **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
+            **{name: Out(ReadPort(config)).array(count) for name in VECTOR_INPUTS},
+            **{name: Out(WritePort(config)).array(count) for name in VECTOR_OUTPUTS},
             "busy": Out(1),
             "wait_read": Out(1),
             "wait_write": Out(1),
@@ -52,11 +56,23 @@ class VectorUnit(wiring.Component):
         m.submodules.front_end = front_end = FrontEnd(unit=Unit.VECTOR)
         m.submodules.decode = decode = Decode()
         m.submodules.control = control = VectorControl()
-        m.submodules.datapath = datapath = VectorDatapath(config=self.config)
+        datapaths = [VectorDatapath(config=self.config, index=i)
+                     for i in range(self.config.vector_datapaths)]
         operation = front_end.operation
         wiring.connect(m, wiring.flipped(self.command), front_end.command)
-        for name in VECTOR_INPUTS + VECTOR_OUTPUTS:
-            wiring.connect(m, getattr(datapath, name), wiring.flipped(getattr(self, name)))
+        for i, datapath in enumerate(datapaths):
+            gated(m, f"datapath_{i}", control.begin | control.clear | datapath.working,
+                  {f"datapath_{i}": datapath})
+            for name in VECTOR_INPUTS + VECTOR_OUTPUTS:
+                wiring.connect(m, getattr(datapath, name), wiring.flipped(getattr(self, name)[i]))
+            m.d.comb += [
+                datapath.start.eq(control.begin),
+                datapath.clear.eq(control.clear),
+                datapath.registers.eq(operation.registers),
+                datapath.mode.eq(decode.mode),
+                datapath.sum.eq(decode.sum),
+                datapath.used.eq(decode.used),
+            ]
         m.d.comb += [
             decode.registers.eq(operation.registers),
             control.start.eq(operation.start),
@@ -65,16 +81,10 @@ class VectorUnit(wiring.Component):
             operation.trap.eq(control.trap),
             operation.cause.eq(control.cause),
             control.legal.eq(decode.legal),
-            control.working.eq(datapath.working),
-            control.address_trap.eq(datapath.trap),
-            datapath.start.eq(control.begin),
-            datapath.clear.eq(control.clear),
-            datapath.registers.eq(operation.registers),
-            datapath.mode.eq(decode.mode),
-            datapath.sum.eq(decode.sum),
-            datapath.used.eq(decode.used),
+            control.working.eq(Cat(each.working for each in datapaths).any()),
+            control.address_trap.eq(Cat(each.trap for each in datapaths).any()),
             self.busy.eq(control.busy),
-            self.wait_read.eq(datapath.wait_read),
-            self.wait_write.eq(datapath.wait_write),
+            self.wait_read.eq(Cat(each.wait_read for each in datapaths).any()),
+            self.wait_write.eq(Cat(each.wait_write for each in datapaths).any()),
         ]
         return m

@@ -6,7 +6,7 @@ import pytest
 from isa.config import Config
 from isa.registers import BLOCKS, POSITIONS, VECTOR_LOOPS, Unit
 from sim.loops import nest
-from sim.registers import defaults
+from sim.registers import defaults, vector_counts
 from verif import seeds
 from verif.system.networks import random_session
 from winnow.compiler.placement import PlacementError
@@ -42,7 +42,7 @@ def written(config, operation) -> list[np.ndarray]:
 
 
 def _vector(registers, name) -> np.ndarray:
-    counts = registers["vector.counts"] | registers["vector.outer"]
+    counts = vector_counts(registers)
     flat = {"o.base": registers[f"vector.{name}.base"]}
     for pair in ("n01", "n23", "n45"):
         for loop, stride in registers[f"vector.{name}.{pair}"].items():

@@ -121,7 +121,8 @@ def random_vector(draw) -> dict:
     op = {name: below(0, Operand.K2) for name in "abc"}
     op |= {name: below(0, Operand.T) for name in "def"}
     op |= {"reduce": int(draw.choice([Reduce.NONE, Reduce.NONE, Reduce.SUM, Reduce.MAX]))}
-    values, address = {"counts": counts, "inputs": formats, "op": op}, 0
+    values, address = {"counts": counts, "inputs": formats, "op": op,
+                       "outer": {"split": below(3 if op["reduce"] else 1, 4)}}, 0
     for name in (*VECTOR_INPUTS, *VECTOR_OUTPUTS):
         wide = int(draw.choice([E4M3, BINARY32]))
         words = 4 if formats.get(name, wide) == BINARY32 else 1
@@ -135,13 +136,15 @@ def random_vector(draw) -> dict:
     return registers(Unit.VECTOR, **values)
 
 
-def test_random_vector_operations():
-    draw = seeds.generator("vector cycles")
+@pytest.mark.parametrize("datapaths", [1, 2])
+def test_random_vector_operations(datapaths):
+    config = SMALL.with_(vector_datapaths=datapaths)
+    draw = seeds.generator(f"vector cycles {datapaths}")
     wrong = []
-    with Single(SMALL) as chip:
+    with Single(config) as chip:
         for _ in range(120):
             operation = random_vector(draw)
-            found, predicted = chip.cycles(Unit.VECTOR, operation), cycles.vector(operation)
+            found, predicted = chip.cycles(Unit.VECTOR, operation), cycles.vector(config, operation)
             if not near(found, predicted):
                 wrong.append((found, predicted, operation))
     # Where loops bring two streams to one bank.

@@ -125,7 +125,7 @@ def pooled(window: tuple[int, int], rounds: int, modes: dict, **more) -> dict:
                    f"{name}__n23": {"n2": SIZES[mode["format"]]}, f"{name}__mode": mode}
     op = {"a": X, "b": ONE, "c": ZERO, "negate_c": 1,  # keeps -0
           "d": T, "e": K0, "f": ZERO, "negate_f": 1, "reduce": Reduce.MAX}
-    return registers(**values, op={**op, **more}, k0={"value": bits(-1)})
+    return {**values, "op": {**op, **more}, "k0": {"value": bits(-1)}}
 
 
 @cocotb.test()
@@ -142,7 +142,7 @@ async def pooling(dut):
             for more in ({}, {"source": 1}, {"source": 1, "activation": Activation.RELU}):
                 await driver.load(words)
                 driver.stall(*draw.choice(STALLS))
-                await driver.check(pooled(window, rounds, modes, **more))
+                await driver.check(registers(**pooled(window, rounds, modes, **more)))
 
 
 @cocotb.test()
@@ -156,7 +156,7 @@ async def winners_of_a_long_window(dut):
     words[list(winners), range(8)] = 0x38
     driver.words[:n0 * n1] = words.view(np.uint64)[:, 0]
     await driver.load(driver.words)
-    await driver.check(pooled((n0, n1), 1, {"o2": output()}))
+    await driver.check(registers(**pooled((n0, n1), 1, {"o2": output()})))
     place = n0 * n1 + 8 + 2 * SKEW
     assert tuple(driver.words[place:place + 4].view(np.float32)) == winners
 
@@ -184,13 +184,21 @@ async def gradient_of_pooling(dut):
 
 @cocotb.test()
 async def rates(dut):
-    """A group a cycle for FP8, 4 cycles for binary32, and a word a cycle of sums; windows. Streams
-    meet in a bank now and then: a seventh more, at most."""
+    """A group a cycle for FP8, 4 cycles for binary32, and a word a cycle of sums; windows. So many
+    times as there are datapaths. Streams meet in a bank now and then: a seventh more, at most, and
+    a third where there are several datapaths."""
     driver, _ = await started(dut, "rates")
+    datapaths = CONFIG.vector_datapaths
     groups = CONFIG.words // 32
-    overhead, meeting = 40, 8 / 7
+    overhead, meeting = 40, 8 / 7 if datapaths == 1 else 4 / 3
     op = {"a": X, "b": Y, "c": Z, "d": T, "e": ONE, "f": ZERO}
     fp8 = {"x": E4M3, "y": E5M2, "z": E4M3}
+
+    async def check(what: str, least: float, **values):
+        cycles = await driver.check(registers(**values))
+        dut._log.info(f"{what}: {cycles} cycles, at least {least / datapaths}")
+        assert least / datapaths <= cycles <= meeting * -(-least // datapaths) + overhead, what
+
     for size, inputs, modes, per_group in (
             (1, fp8, {"o0__mode": output(1, E4M3)}, 1),
             (1, fp8, {"o0__mode": output(1, E4M3), "o1__mode": output(0, E5M2)}, 2),
@@ -203,29 +211,24 @@ async def rates(dut):
         for name in ("o0", "o1", "o2"):
             wide = modes.get(f"{name}__mode", {}).get("format") == BINARY32
             places[name] = (first[name], 4 if wide else 1)
-        cycles = await driver.check(registers(
-            **dense(groups, **places), inputs=inputs, op=op, **modes))
-        dut._log.info(f"{groups} groups, {per_group} cycles each: {cycles} cycles")
-        assert per_group * groups <= cycles <= meeting * per_group * groups + overhead
-    cycles = await driver.check(registers(
-        counts={"n0": 1, "n2": groups // 2}, x__n23={"n2": 1}, op={
+        await check(f"{groups} groups, {per_group} cycles each", per_group * groups,
+                    **dense(groups, **places), inputs=inputs, op=op, outer={"split": 1}, **modes)
+    await check(
+        f"{groups // 2} sums of one group", 4 * (groups // 2),
+        counts={"n0": 1, "n2": groups // 2}, outer={"split": 3}, x__n23={"n2": 1}, op={
             "a": X, "b": ONE, "c": ZERO, "reduce": 1, "quantum": -10},
-        o2__base={"address": CONFIG.words * 3 // 4}, o2__n23={"n2": 4}))
-    dut._log.info(f"{groups // 2} sums of one group: {cycles} cycles")
-    assert cycles <= meeting * 4 * (groups // 2) + overhead
+        o2__base={"address": CONFIG.words * 3 // 4}, o2__n23={"n2": 4})
     for window, format in (((2, 2), E4M3), ((3, 3), E5M2), ((2, 2), BINARY32)):
         size = window[0] * window[1]
         rounds = (CONFIG.words - 2 * SKEW) // (size + 12)
-        cycles = await driver.check(pooled(
-            window, rounds, {o: output(0, format) for o in ("o0", "o1", "o2")}))
-        dut._log.info(f"{rounds} windows of {size}: {cycles} cycles")
-        assert cycles <= meeting * rounds * size + overhead
+        await check(f"{rounds} windows of {size}", rounds * size, **pooled(
+            window, rounds, {o: output(0, format) for o in ("o0", "o1", "o2")}),
+            outer={"split": 3})
     blocks = 4
     groups = CONFIG.words // 16
-    cycles = await driver.check(registers(
-        counts={"n0": groups}, outer={"n5": blocks}, x__n01={"n0": 1}, x__n45={"n5": groups},
-        o0__base={"address": 4 * groups}, o0__n01={"n0": 1}, o0__n45={"n5": groups},
-        op={"a": X, "b": K0, "c": K1, "channel": 3}, o0__mode=output(0, E4M3),
-        k__base={"address": 8 * groups}, k__n5={"stride": 8}))
-    dut._log.info(f"{blocks} rounds of {groups} groups with two coefficients: {cycles} cycles")
-    assert cycles <= meeting * blocks * (groups + 2 * 4 + 3) + overhead
+    await check(
+        f"{blocks} rounds of {groups} groups with two coefficients", blocks * (groups + 2 * 4 + 3),
+        counts={"n0": groups}, outer={"n5": blocks, "split": 6}, x__n01={"n0": 1},
+        x__n45={"n5": groups}, o0__base={"address": 4 * groups}, o0__n01={"n0": 1},
+        o0__n45={"n5": groups}, op={"a": X, "b": K0, "c": K1, "channel": 3},
+        o0__mode=output(0, E4M3), k__base={"address": 8 * groups}, k__n5={"stride": 8})

@@ -60,6 +60,9 @@ async def each_check_traps(dut):
             "o0__mode": output(0, E4M3)}
     bad = [{"counts": {"n0": 2, loop: 0}} for loop in ("n0", "n1", "n2", "n3")]
     bad += [{"outer": {loop: 0}} for loop in ("n4", "n5")]
+    bad += [{"outer": {"split": 7}}]
+    bad += [{"op": {**good["op"], "reduce": reduce}, "outer": {"split": split}}
+            for reduce in (Reduce.SUM, Reduce.MAX) for split in (1, 2)]
     bad += [{"op": {**good["op"], name: code}} for name in "abc" for code in (8, 9, 15)]
     bad += [{"op": {**good["op"], name: code}} for name in "def" for code in (9, 12, 15)]
     bad += [{"op": {**good["op"], **more}} for more in (
@@ -83,6 +86,9 @@ async def each_check_traps(dut):
                 {"op": {**good["op"], "quantum": -128}},
                 {"op": {**good["op"], "reduce": 1, "quantum": 63}, "o2__mode": output(0, 3)},
                 {"op": {**good["op"], "reduce": 1, "quantum": -64}},
+                *({"outer": {"split": split}} for split in range(1, 7)),
+                *({"op": {**good["op"], "reduce": Reduce.SUM}, "outer": {"split": split}}
+                  for split in range(3, 7)),
                 {"op": largest, "o1__mode": {"format": 3}, "inputs": {"x": 3, "z": 3}},
                 {"op": {**good["op"], "channel": 7, "gate": 31}, "k__base": {"address": 4}},
                 {"op": {**good["op"], "gate": 0}, "k__base": {"address": CONFIG.words}}]
@@ -103,6 +109,37 @@ async def each_check_traps(dut):
         await driver.check(registers(**good))
     await driver.check(registers(**channel, k__base={"address": CONFIG.words - 12}))
     await driver.check(registers(**channel, k__base={"address": (1 << 20) - 8}))
+
+
+@cocotb.test()
+async def one_datapath_traps(dut):
+    """A share begins, or goes, beyond the scratchpad while the others have work."""
+    driver, draw = await started(dut, "trap of one")
+    groups = CONFIG.words // 4
+    places = {"x": 0, "o0": groups, "k": 2 * groups}
+    values = {**dense(groups, x=(0, 1), o0=(groups, 1)), "op": {
+        "a": X, "b": K0, "c": ZERO, "channel": 1}, "k__base": {"address": places["k"]},
+        "o0__mode": output(0, E4M3)}
+    for split, loop in ((3, "n2"), (6, "n5")):
+        for rounds in range(2, 6):
+            for name in places:
+                pair = {"n2": "n23", "n5": "n45"}[loop]
+                if name == "k" and loop == "n2":
+                    continue
+                # the last round begins there
+                step = -(-(CONFIG.words - places[name]) // (rounds - 1))
+                steps = {"k__n5": {"stride": step}} if name == "k" else {
+                    f"{name}__{pair}": {loop: step}}
+                counts = {**values["counts"], **({"n2": rounds} if loop == "n2" else {})}
+                outer = {"split": split, **({"n5": rounds} if loop == "n5" else {})}
+                driver.stall(*draw.choice(STALLS))
+                await driver.begin(registers(**{**values, "counts": counts, "outer": outer,
+                                                **steps}))
+                trap, _ = await driver.end()
+                assert trap == Trap.ADDRESS, (split, rounds, name, trap)
+                assert not streams.read(dut.stray)
+                await driver.load(driver.words)
+                await driver.check(registers(**values, outer={"split": 1}))
 
 
 @cocotb.test()

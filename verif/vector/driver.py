@@ -11,7 +11,7 @@ from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT, WritePort
 from isa.config import Config
 from isa.fields import encode
 from isa.memmap import Trap
-from isa.registers import REGISTERS, Unit, of_unit
+from isa.registers import REDUCED, REGISTERS, VECTOR_LOOPS, Unit, of_unit
 from sim import vector
 from sim.registers import defaults
 from verif import seeds, streams
@@ -118,13 +118,16 @@ class Driver:
         return trap, int(get_sim_time("ns") - first) // streams.PERIOD_NS
 
     async def check(self, values: dict, *, compare: bool = True) -> int:
-        """Runs an operation on unit and model; returns its cycles.
+        """Runs an operation on unit and model; returns its cycles. Where nothing is split, any
+        loop that may be is split by chance.
 
         Raises
         ------
         AssertionError
             Trap, scratchpad or the tokens given differ. After a trap the scratchpad is loaded anew.
         """
+        if not values["vector.outer"]["split"]:
+            values = split_by_chance(values, self.random)
         expected = vector.execute(self.config, values, self.words)
         await self.begin(values)
         trap, cycles = await self.end()
@@ -163,3 +166,10 @@ class Driver:
             if streams.read(ready):
                 break
         valid.value = 0
+
+
+def split_by_chance(values: dict, draw) -> dict:
+    """A copy of `values` in which datapaths share the rounds of some loop, or nothing."""
+    first = len(REDUCED) + 1 if values["vector.op"]["reduce"] else 1
+    split = draw.choice((0, *range(first, len(VECTOR_LOOPS) + 1)))
+    return values | {"vector.outer": values["vector.outer"] | {"split": split}}

@@ -43,33 +43,38 @@ class StalledVector(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        count = self.config.vector_datapaths
         m.submodules.unit = unit = VectorUnit(config=self.config)
         m.submodules.scratchpad = scratchpad = Scratchpad(
-            config=self.config, reads=len(VECTOR_INPUTS) + 1, writes=len(VECTOR_OUTPUTS) + 1)
+            config=self.config, reads=count * len(VECTOR_INPUTS) + 1,
+            writes=count * len(VECTOR_OUTPUTS) + 1)
         wiring.connect(m, unit.command, wiring.flipped(self.command))
         wiring.connect(m, scratchpad.read_ports[-1], wiring.flipped(self.look))
         wiring.connect(m, scratchpad.write_ports[-1], wiring.flipped(self.load))
         m.d.comb += [self.busy.eq(unit.busy), self.wait_read.eq(unit.wait_read),
                      self.wait_write.eq(unit.wait_write)]
-        asked = Cat(getattr(unit, name).request.valid for name in VECTOR_INPUTS + VECTOR_OUTPUTS)
+        asked = Cat(getattr(unit, name)[i].request.valid
+                    for i in range(count) for name in VECTOR_INPUTS + VECTOR_OUTPUTS)
         with m.If(asked.any() & ~unit.busy):
             m.d.sync += self.stray.eq(1)
-        draw = self._draw(m)
-        for i, name in enumerate(VECTOR_INPUTS):
-            port, memory = getattr(unit, name), scratchpad.read_ports[i]
-            stall = draw.word_select(i, RATE_BITS) < self.read_rate
-            self._stalled(m, port.request, memory.request, stall)
-            m.d.comb += [port.valid.eq(memory.valid), port.data.eq(memory.data),
-                         port.zeros.eq(memory.zeros)]
-        for i, name in enumerate(VECTOR_OUTPUTS):
-            stall = draw.word_select(i + len(VECTOR_INPUTS), RATE_BITS) < self.write_rate
-            self._stalled(m, getattr(unit, name).request, scratchpad.write_ports[i].request, stall)
+        reads, writes = iter(scratchpad.read_ports), iter(scratchpad.write_ports)
+        for number in range(count):
+            draw = self._draw(m, number)
+            for i, name in enumerate(VECTOR_INPUTS):
+                port, memory = getattr(unit, name)[number], next(reads)
+                stall = draw.word_select(i, RATE_BITS) < self.read_rate
+                self._stalled(m, port.request, memory.request, stall)
+                m.d.comb += [port.valid.eq(memory.valid), port.data.eq(memory.data),
+                             port.zeros.eq(memory.zeros)]
+            for i, name in enumerate(VECTOR_OUTPUTS):
+                stall = draw.word_select(i + len(VECTOR_INPUTS), RATE_BITS) < self.write_rate
+                self._stalled(m, getattr(unit, name)[number].request, next(writes).request, stall)
         return m
 
-    def _draw(self, m):
-        """64 random bits a cycle, by xorshift."""
-        state = Signal(64, init=1)
-        first, second, third = Signal(64), Signal(64), Signal(64)
+    def _draw(self, m, number: int):
+        """64 random bits a cycle, by xorshift, for the ports of a datapath."""
+        state, first, second, third = (Signal(64, init=1, name=f"{name}_{number}")
+                                       for name in ("state", "first", "second", "third"))
         m.d.comb += [
             first.eq(state ^ (state << 13)),
             second.eq(first ^ (first >> 7)),
@@ -77,7 +82,7 @@ class StalledVector(wiring.Component):
         ]
         m.d.sync += state.eq(third)
         with m.If(self.seeding):
-            m.d.sync += state.eq(self.seed | 1)
+            m.d.sync += state.eq(self.seed << number | 1)
         return state
 
     def _stalled(self, m, request, memory, stall):

@@ -195,6 +195,7 @@ def spoiled(values: dict, words: int, draw) -> dict:
         lambda: values["vector.outer"].update({draw.choice(VECTOR_LOOPS[4:]): 0}),
         lambda: values["vector.op"].update({draw.choice("abc"): draw.randrange(8, 16)}),
         lambda: values["vector.op"].update({draw.choice("def"): draw.randrange(9, 16)}),
+        lambda: values["vector.outer"].update(split=draw.choice((1, 2, 7))),
         lambda: values["vector.op"].update(activation=7),
         lambda: values["vector.op"].update(reduce=3),
         lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),

@@ -1,11 +1,13 @@
 """Vector operations, written short."""
 
 from dataclasses import dataclass
+from math import ceil
 
 from isa.expressions import float_bits
 from isa.formats import FormatCode
 from isa.registers import (
     COUNT_BITS,
+    REDUCED,
     VECTOR_LOOPS,
     Activation,
     Operand,
@@ -45,7 +47,8 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
     """t = a * b + c, u = d * e + f over loops n0, n1, ... with these counts.
 
     Without `u` it is t. `coefficients` are a buffer, where in it, and its words a round of n5;
-    K0 to K2 by name (lower case) as numbers; `scalars` those from scalar registers.
+    K0 to K2 by name (lower case) as numbers; `scalars` those from scalar registers. Every output
+    has words of its own for each round of each loop (with `reduce`, of n2 and those around it).
     """
     counts = counts + (1,) * (len(VECTOR_LOOPS) - len(counts))
     u = u or (T, ONE, ZERO)
@@ -55,7 +58,8 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
         "gate": 0 if gate is None else gate + 1, "channel": channel}
     registers = {
         "vector.counts": dict(zip(VECTOR_LOOPS[:4], counts[:4], strict=True)),
-        "vector.outer": dict(zip(VECTOR_LOOPS[4:], counts[4:], strict=True)),
+        "vector.outer": dict(zip(VECTOR_LOOPS[4:], counts[4:], strict=True)) | {
+            "split": _split(counts, reduce)},
         "vector.op": op,
         "vector.inputs": {name: s.format for name, s in streams.items() if name in "xyz"},
     }
@@ -73,6 +77,14 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
         registers["vector.key"] = {"key": key}
     return Operation(label, Unit.VECTOR, registers, reads, writes,
                      scalars={f"vector.{k}": r for k, r in (scalars or {}).items()})
+
+
+def _split(counts: tuple[int, ...], reduce: Reduce) -> int:
+    """The loop whose rounds datapaths share: the outermost of those that leave the least to the
+    busiest of two, then of four. No two rounds of it write the same words."""
+    loops = range(len(REDUCED) if reduce else 0, len(counts))
+    best = min(loops, key=lambda i: (*(ceil(counts[i] / n) / counts[i] for n in (2, 4)), -i))
+    return best + 1
 
 
 def _stream(name: str, stream: Stream) -> dict:
