@@ -34,7 +34,11 @@ def test_formats():
     ({"accumulator_bits": 71}, "accumulator_bits = 71: must be a multiple of 8"),
     ({"mode": "e5m2", "accumulator_bits": 64}, "needs at least 72"),
     ({"tree_stages": 4}, "tree_stages = 4"),
-    ({"banks": 8}, "banks = 8: must be a power of two and at least 2 x cores + 8 = 10"),
+    ({"banks": 8}, "banks = 8: must be a power of two and at least 2 x cores + "
+                   "3 x vector_datapaths + 5 = 10"),
+    ({"cores": 4, "vector_datapaths": 2}, "+ 3 x vector_datapaths + 5 = 19"),
+    ({"vector_datapaths": 3}, "vector_datapaths = 3: must be 1, 2 or 4"),
+    ({"vector_datapaths": 2.0}, "vector_datapaths = 2.0: must be an integer"),
     ({"scratchpad_kib": 3}, "scratchpad_kib = 3"),
 ])
 def test_refusals_name_value_and_rule(changes, message):

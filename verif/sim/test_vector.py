@@ -217,6 +217,12 @@ def test_functions_at_their_ends():
 @pytest.mark.parametrize(("changes", "cause"), [
     ({"counts": {"n3": 0}}, Trap.SHAPE),
     ({"outer": {"n5": 0}}, Trap.SHAPE),
+    ({"outer": {"split": 7}}, Trap.SHAPE),
+    *(({"outer": {"split": split}, "op": {"reduce": reduce}}, Trap.SHAPE)
+      for split in (1, 2) for reduce in (1, 2)),
+    *(({"outer": {"split": split}, "op": {"reduce": reduce}}, Trap.NONE)
+      for split in range(3, 7) for reduce in (0, 1, 2)),
+    ({"outer": {"split": 1}}, Trap.NONE),
     ({"op": {"a": Operand.T}}, Trap.SHAPE),
     ({"op": {"f": 9}}, Trap.SHAPE),
     ({"op": {"activation": 7}}, Trap.SHAPE),

@@ -16,9 +16,11 @@ from winnow.session import Session
 
 CONFIGS = {
     "small": named("small"),
-    "groups": Config(cores=4, block=16, tree_stages=1, axi_words=4, scratchpad_kib=64),
+    "groups": Config(cores=4, block=16, tree_stages=1, axi_words=4, scratchpad_kib=64,
+                     banks=32, vector_datapaths=2),
     "cores": Config(cores=2, block=8, tree_stages=0, axi_words=2),
-    "wide": Config(mode="e5m2", accumulator_bits=88, block=128, tree_stages=3, banks=32),
+    "wide": Config(mode="e5m2", accumulator_bits=88, block=128, tree_stages=3, banks=32,
+                   vector_datapaths=4),
 }
 CYCLES = 200_000
 
