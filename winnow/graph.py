@@ -7,7 +7,20 @@ A `Layer` is a convolution as the machine sees it; its output is stored as it le
 from dataclasses import dataclass, field
 
 from isa.config import LANES
-from winnow.network import AveragePool, Conv, Linear, Network, NetworkError, Residual, Shape
+from winnow.network import (
+    AveragePool,
+    Conv,
+    Linear,
+    MaxPool,
+    Network,
+    NetworkError,
+    Residual,
+    Shape,
+    Window,
+)
+
+MAX_KERNEL = 5  # of a max pooling: the vector unit's gate tells 31 places apart
+MAX_SIDE = 2047  # pixels: rows and columns are 12 bits, with sign
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,23 @@ class Taps:
     kernel: int
     stride: int
     padding: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows of a pooling over a map; what is left over beyond the last whole one is not used."""
+
+    rows: int
+    columns: int
+    stride: int
+    padding: int = 0
+    largest: bool = True  # else the mean, padding counted as zeros
+
+    def over(self, shape: Shape) -> Shape:
+        """What becomes of a map."""
+        return Shape(shape.channels, *(
+            (side + 2 * self.padding - size) // self.stride + 1
+            for side, size in ((shape.height, self.rows), (shape.width, self.columns))))
 
 
 @dataclass(frozen=True)
@@ -36,7 +66,7 @@ class Layer:
     relu: bool = False  # at the drain
     bias: bool = False
     norm: bool = False  # the stored output is normalised by whoever reads it
-    average: bool = False  # constant weights: the mean over the pixels
+    pool: Pool | None = None  # no weights: the largest or the mean of windows
     taps_as_channels: Taps | None = None
     is_linear: bool = False
     is_last: bool = False
@@ -48,9 +78,14 @@ class Layer:
         return self.input.blocks * self.output.blocks * self.kernel**2
 
     @property
+    def learns(self) -> bool:
+        """Whether it has weights."""
+        return self.pool is None
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of one image: outputs x channels x kernel x kernel, padding included."""
-        if self.average:
+        if self.pool:
             return 0
         taps = self.taps_as_channels.kernel if self.taps_as_channels else self.kernel
         return self.output.channels * self.output.pixels * self.source.channels * (
@@ -62,18 +97,23 @@ class Map:
     """What layers read.
 
     pool(relu(the stored output of `source`, normalised where its layer says so, + `identity` or
-    the normalised output of `shortcut`)).
+    the output of `shortcut`, normalised likewise)).
     """
 
     name: str
     shape: Shape
     source: int | None = None  # a layer; None for the images
     relu: bool = False
-    pool: int = 1
+    pool: Pool | None = None
     identity: "Map | None" = None
     shortcut: int | None = None
     readers: list[int] = field(default_factory=list)  # layers
     added_to: "list[Map]" = field(default_factory=list)
+
+    @property
+    def adds(self) -> bool:
+        """Whether it is a sum of two maps."""
+        return self.identity is not None or self.shortcut is not None
 
 
 @dataclass
@@ -91,6 +131,10 @@ def lower(network: Network) -> Graph:
     """The graph of `network`; `NetworkError` if its layers do not fit together."""
     if not network.layers or not isinstance(network.layers[-1], Linear):
         raise NetworkError(f"network {network.name}: must end with a fully connected layer")
+    image = network.input
+    if image.channels < 1 or not all(1 <= side <= MAX_SIDE for side in (image.height, image.width)):
+        raise NetworkError(f"network {network.name}: images of {image}: must have at least one "
+                           f"channel, and 1 to {MAX_SIDE} rows and columns")
     return _Lowering(network).graph
 
 
@@ -99,16 +143,21 @@ class _Lowering:
         self.graph = Graph(network)
         here = self._map(Map("images", network.input))
         for layer in network.layers:
-            _positive(layer)
-            match layer:
-                case Conv():
-                    here = self._conv(layer, here)
-                case Linear():
-                    here = self._linear(layer, here, layer is network.layers[-1])
-                case Residual():
-                    here = self._residual(layer, here)
-                case AveragePool():
-                    here = self._average(layer, here)
+            here = self._any(layer, here)
+
+    def _any(self, layer, reads: Map) -> Map | None:
+        match layer:
+            case Conv():
+                return self._conv(layer, reads)
+            case Linear():
+                return self._linear(layer, reads)
+            case Residual():
+                return self._residual(layer, reads)
+            case MaxPool():
+                return self._pooling(layer, reads, _largest(layer, layer.window))
+            case AveragePool():
+                return self._pooling(layer, reads, _mean(layer, reads.shape))
+        raise NetworkError(f"{layer!r}: is no layer")
 
     def _map(self, made: Map) -> Map:
         self.graph.maps.append(made)
@@ -116,6 +165,8 @@ class _Lowering:
 
     def _layer(self, layer: Layer, reads: Map) -> int:
         number = len(self.graph.layers)
+        _require(layer.name not in {other.name for other in self.graph.layers}, layer,
+                 "has the name of another layer")
         self.graph.layers.append(layer)
         self.graph.inputs.append(reads)
         self.graph.outputs.append(None)
@@ -128,13 +179,14 @@ class _Lowering:
 
     def _conv(self, conv: Conv, reads: Map) -> Map:
         number = self._convolution(conv, reads, relu=conv.relu and not conv.norm)
-        output = self.graph.layers[number].output
-        return self._output(number, Map(f"map of {conv.name}", _pooled(conv, output), number,
-                                        conv.relu, conv.pool))
+        output, pool = self.graph.layers[number].output, _fused(conv)
+        return self._output(number, Map(
+            f"map of {conv.name}", _pooled(conv, pool, output) if pool else output, number,
+            conv.relu, pool))
 
     def _convolution(self, conv: Conv, reads: Map, relu: bool) -> int:
         shape = reads.shape
-        _check(conv, shape)
+        _check(conv)
         height, width = ((side + 2 * conv.padding - conv.kernel) // conv.stride + 1
                          for side in (shape.height, shape.width))
         _require(height > 0 and width > 0, conv, f"kernel {conv.kernel} with padding "
@@ -152,15 +204,19 @@ class _Lowering:
 
     def _residual(self, block: Residual, reads: Map) -> Map:
         here = reads
-        _require(len(block.body) > 0, block, "has no layers")
-        for conv in block.body[:-1]:
-            here = self._conv(conv, here)
+        _require(reads.source is not None, block,
+                 "cannot come first: images arrive as one layer takes them")
+        for layer in block.body:
+            _require(not isinstance(layer, Linear), layer, "is fully connected, cannot be in a "
+                     "residual body")
+        _require(len(block.body) > 0 and isinstance(block.body[-1], Conv), block,
+                 "its body must end with a convolution")
+        for layer in block.body[:-1]:
+            here = self._any(layer, here)
         last = block.body[-1]
         for conv in filter(None, (last, block.shortcut)):
-            _require(conv.norm and not conv.relu and conv.pool == 1, conv,
-                     "the last layer of a residual body, and its shortcut, must be normalised and "
-                     "without ReLU and pool")
-        _require(reads.source is not None, block, "cannot come first")
+            _require(not conv.relu and not _fused(conv), conv, "the last layer of a residual body, "
+                     "and its shortcut, must be without ReLU and pool")
         number = self._convolution(last, here, relu=False)
         output, shortcut, other = self.graph.layers[number].output, None, reads.shape
         if block.shortcut:
@@ -175,15 +231,16 @@ class _Lowering:
             self.graph.outputs[shortcut] = made
         return self._output(number, made)
 
-    def _average(self, pool: AveragePool, reads: Map) -> Map:
+    def _pooling(self, layer: MaxPool | AveragePool, reads: Map, pool: Pool) -> Map:
         shape = reads.shape
-        _require(shape.pixels & (shape.pixels - 1) == 0 and shape.pixels <= 64, pool,
-                 f"{shape.pixels} pixels: must be a power of two, at most 64")
-        number = self._layer(Layer(pool.name, shape, Shape(shape.channels), 1, 1, 0, average=True,
-                                   source=shape), reads)
-        return self._output(number, Map(f"map of {pool.name}", Shape(shape.channels), number))
+        made = _pooled(layer, pool, shape)
+        number = self._layer(Layer(layer.name, shape, made, 1, 1, 0, pool=pool, source=shape),
+                             reads)
+        return self._output(number, Map(f"map of {layer.name}", made, number))
 
-    def _linear(self, linear: Linear, reads: Map, last: bool) -> Map | None:
+    def _linear(self, linear: Linear, reads: Map) -> Map | None:
+        _positive(linear)
+        last = linear is self.graph.network.layers[-1]
         _require(not (last and linear.relu), linear, "gives the scores: must be without ReLU")
         flat = Shape(reads.shape.words * LANES)
         layer = Layer(linear.name, flat, Shape(linear.channels), 1, 1, 0, linear.relu,
@@ -200,21 +257,53 @@ def _require(holds: bool, layer, what: str) -> None:
         raise NetworkError(f"layer {layer.name}: {what}")
 
 
-def _positive(layer) -> None:
-    if isinstance(layer, Conv | Linear):
-        _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
+def _positive(layer: Conv | Linear) -> None:
+    _require(layer.channels > 0, layer, f"channels = {layer.channels}: must be positive")
 
 
-def _check(conv: Conv, shape: Shape) -> None:
+def _check(conv: Conv) -> None:
     _positive(conv)
     _require(conv.kernel in (1, 3, 5, 7), conv, f"kernel = {conv.kernel}: must be 1, 3, 5 or 7")
     _require(conv.stride in (1, 2), conv, f"stride = {conv.stride}: must be 1 or 2")
     _require(0 <= conv.padding < conv.kernel, conv,
              f"padding = {conv.padding}: must be from 0 to kernel - 1 = {conv.kernel - 1}")
-    _require(1 <= conv.pool <= 3, conv, f"pool = {conv.pool}: must be 1, 2 or 3")
 
 
-def _pooled(conv: Conv, output: Shape) -> Shape:
-    for side in (output.height, output.width):
-        _require(side % conv.pool == 0, conv, f"pool = {conv.pool}: must divide the map {output}")
-    return Shape(output.channels, output.height // conv.pool, output.width // conv.pool)
+# Pools.
+
+
+def _fused(conv: Conv) -> Pool | None:
+    """The max pooling of a convolution, if it does anything."""
+    window = Window(conv.pool) if isinstance(conv.pool, int) else conv.pool
+    pool = _largest(conv, window)
+    return None if pool == Pool(1, 1, 1) else pool
+
+
+def _largest(layer, window: Window) -> Pool:
+    _require(1 <= window.kernel <= MAX_KERNEL, layer,
+             f"max pool of {window.kernel}: must be from 1 to {MAX_KERNEL}")
+    return Pool(window.kernel, window.kernel, *_steps(layer, window))
+
+
+def _mean(layer: AveragePool, shape: Shape) -> Pool:
+    window = layer.window
+    if window is None:
+        return Pool(shape.height, shape.width, 1, largest=False)
+    _require(window.kernel >= 1, layer, f"average pool of {window.kernel}: must be positive")
+    return Pool(window.kernel, window.kernel, *_steps(layer, window), largest=False)
+
+
+def _steps(layer, window: Window) -> tuple[int, int]:
+    """Stride and padding."""
+    stride = window.kernel if window.stride is None else window.stride
+    _require(stride >= 1, layer, f"stride {stride} of its pool: must be positive")
+    _require(0 <= window.padding < window.kernel, layer, f"padding {window.padding} of its pool: "
+             f"must be from 0 to kernel - 1 = {window.kernel - 1}")
+    return stride, window.padding
+
+
+def _pooled(layer, pool: Pool, shape: Shape) -> Shape:
+    made = pool.over(shape)
+    _require(made.height > 0 and made.width > 0, layer, f"pool of {pool.rows}x{pool.columns} with "
+             f"padding {pool.padding} does not fit the map {shape}")
+    return made

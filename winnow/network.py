@@ -37,9 +37,19 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Square windows of a pooling, `kernel` apart without `stride`. Pixels that a window would
+    need beyond the last whole one are left out."""
+
+    kernel: int
+    stride: int | None = None
+    padding: int = 0
+
+
+@dataclass(frozen=True)
 class Conv:
     """A convolution with a square kernel; then batch normalisation or a bias; then perhaps ReLU
-    and a max pooling of `pool` x `pool` without overlap."""
+    and a max pooling over windows (a number: windows of that side)."""
 
     name: str
     channels: int
@@ -48,7 +58,7 @@ class Conv:
     padding: int = 1
     relu: bool = True
     norm: bool = False
-    pool: int = 1
+    pool: int | Window = 1
 
 
 @dataclass(frozen=True)
@@ -65,19 +75,28 @@ class Linear:
 class Residual:
     """ReLU of the sum of `body` and what goes in, or `shortcut` of it.
 
-    The last convolution of `body` and `shortcut` are normalised and have neither ReLU nor pool.
+    `body` ends with a convolution; neither it nor `shortcut` has ReLU or pool.
     """
 
     name: str
-    body: tuple[Conv, ...]
+    body: "tuple[Conv | Residual | MaxPool | AveragePool, ...]"
     shortcut: Conv | None = None
 
 
 @dataclass(frozen=True)
-class AveragePool:
-    """The mean over all pixels."""
+class MaxPool:
+    """The largest pixel of each window; padding is never the largest."""
 
     name: str
+    window: Window = Window(2)
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean over each window, padding counted as zeros, or without windows over all pixels."""
+
+    name: str
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,7 @@ class Network:
 
     name: str
     input: Shape
-    layers: tuple[Conv | Linear | Residual | AveragePool, ...]
+    layers: tuple[Conv | Linear | Residual | MaxPool | AveragePool, ...]
 
     @property
     def classes(self) -> int:

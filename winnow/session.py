@@ -9,6 +9,7 @@ from isa.assembler import to_bytes
 from isa.config import LANES, WORD_BYTES
 from isa.formats import E4M3
 from sim import floats
+from winnow.compiler import averages
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
@@ -58,7 +59,7 @@ class Session:
         _check(program, dataset, seed)
         recipe = program.recipe
         generator = np.random.default_rng(seed)
-        self.weights = [None if layer.average else initial_weights(layer, generator)
+        self.weights = [initial_weights(layer, generator) if layer.learns else None
                         for layer in program.layers]
         count = -(-dataset.train_labels.size // recipe.batch) * recipe.batch
         # Each epoch is a fresh order, filled up to whole batches from its beginning.
@@ -100,11 +101,12 @@ class Session:
     def _resident(self):
         """The initial contents of what stays in the scratchpad."""
         resident = self.program.memory.resident
+        constants = {b: factors for factors, b in self.program.memory.constants.items()}
         ones = {id(b) for p in self.program.memory.parameters if p.norm
                 for b in (p.norm.gamma, p.norm.running_variance)}
         for buffer in resident:
-            if buffer is self.program.memory.identity:
-                yield floats.encode(E4M3, np.eye(LANES, dtype=np.float32))[0]
+            if buffer in constants:
+                yield floats.encode(E4M3, averages.tiles(constants[buffer]))[0]
             else:
                 yield np.full(buffer.words * 2, float(id(buffer) in ones), np.float32)
 

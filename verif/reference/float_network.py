@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verif.reference import convolution
-from winnow.network import AveragePool, Conv, Linear, Network, Residual
+from verif.reference import convolution, pooling
+from winnow.network import AveragePool, Conv, Linear, MaxPool, Network, Residual, Window
 
 EPSILON = 2.0**-10
 RUNNING = 0.1
@@ -88,17 +88,18 @@ class FloatNetwork:
                 return self._linear(layer, x, layer is self.network.layers[-1])
             case Residual():
                 return self._residual(layer, x)
+            case MaxPool():
+                return pooling.largest(x, layer.window)
             case AveragePool():
-                pixels = x.shape[2] * x.shape[3]
-                return x.mean(axis=(2, 3), keepdims=True), lambda g: np.broadcast_to(
-                    g / pixels, x.shape)
+                return pooling.mean(x, layer.window)
 
     def _conv(self, layer: Conv, x) -> Piece:
         weights, geometry = self.parameters[layer.name, "weights"], (layer.stride, layer.padding)
         y = convolution.forward(x, weights, *geometry)
         y, after = self._norm(layer.name, y) if layer.norm else self._bias(layer.name, y)
         y, relu = _relu(y) if layer.relu else (y, lambda g: g)
-        y, pool = _pool(y, layer.pool)
+        window = Window(layer.pool) if isinstance(layer.pool, int) else layer.pool
+        y, pool = pooling.largest(y, window)
 
         def backward(g):
             g = after(relu(pool(g)))
@@ -170,25 +171,6 @@ class FloatNetwork:
 
 def _relu(x) -> Piece:
     return np.maximum(x, 0), lambda g: g * (x > 0)
-
-
-def _pool(x, size: int) -> Piece:
-    """The largest of each window; its gradient goes to the first of the largest."""
-    if size == 1:
-        return x, lambda g: g
-    images, channels, rows, columns = x.shape
-    windows = x.reshape(images, channels, rows // size, size, columns // size, size)
-    windows = windows.transpose(0, 1, 2, 4, 3, 5).reshape(
-        images, channels, rows // size, columns // size, size * size)
-    winner = windows.argmax(axis=-1)[..., np.newaxis]
-
-    def backward(g):
-        spread = np.zeros_like(windows)
-        np.put_along_axis(spread, winner, g[..., np.newaxis], axis=-1)
-        spread = spread.reshape(images, channels, rows // size, columns // size, size, size)
-        return spread.transpose(0, 1, 2, 4, 3, 5).reshape(x.shape)
-
-    return np.take_along_axis(windows, winner, axis=-1)[..., 0], backward
 
 
 def plain_weights(layer, weights: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
         resident += 8 * buffer.words
     for p in program.memory.parameters:
         layer = p.layer
-        if layer.average:
+        if not layer.learns:
             continue
         tiles = moved(p.master, p.elements).reshape(
             layer.output.blocks, layer.input.blocks, layer.kernel, layer.kernel, 8, 8)

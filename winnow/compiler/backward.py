@@ -3,16 +3,16 @@ normalisation and biases."""
 
 from dataclasses import replace
 
-from winnow.compiler import constant, loss, nests, scores, update
-from winnow.compiler.forming import Forming, Pass
+from isa.formats import FormatCode
+from winnow.compiler import averages, constant, forms, loss, nests, pools, scores, update
+from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.learning import Learning
 from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
 from winnow.compiler.operations import Buffer
 from winnow.compiler.step import Step, flat
 from winnow.compiler.tiles import Tile
-from winnow.errors import UserError
-from winnow.graph import Map
+from winnow.graph import Layer, Map
 
 
 class Backward(Pass):
@@ -34,10 +34,10 @@ class Backward(Pass):
 
     def _gradient(self, made: Map, tag) -> None:
         """The gradient of a map: what its readers send back, masked by its ReLU."""
-        sums = self._sums(made)
-        other = None if made.shortcut is None else self.step.norm(made.shortcut)
+        sums = self._sums(made.source)
+        other = None if made.shortcut is None else self._sums(made.shortcut)
         weights = {r: self.step.weights(r) for r in made.readers
-                   if not self.graph.layers[r].average}
+                   if self.graph.layers[r].learns}
         for each in filter(None, (sums, other)):
             self.emit(each.clear("backward"))
         keep = made.relu or sums is not None
@@ -48,12 +48,13 @@ class Backward(Pass):
             beside = Beside(mask=formed.y if made.relu else None,
                             norm=formed.source if sums else None,
                             stats=sums.backward_stats if sums else None)
-            self._send_back(made, part, weights, dy, beside, tag)
+            self._send_back(made, part, weights, dy, formed, beside, tag)
             if other:
                 x = self.step.fill(self.memory.outputs[made.shortcut], first, images)
-                self.emit(constant.statistics(
-                    self.config, f"statistics of {made.name}", dy, x, other.backward_stats,
-                    self.memory.identity), tag(made.shortcut, "BP"))
+                self.emit(constant.through(
+                    self.config, f"statistics of {made.name}", dy, dy,
+                    Beside(norm=x, stats=other.backward_stats), self.memory.identity),
+                    tag(made.shortcut, "BP"))
             self.step.store(dy, self.memory.gradients[made], first)
             self.step.job += 1
             self.step.catch_up()
@@ -62,65 +63,109 @@ class Backward(Pass):
                 self._finish(layer, each, tag(layer, "BP"))
         self.step.job += 1
 
-    def _sums(self, made: Map) -> Norm | None:
+    def _sums(self, i: int) -> Norm | None:
         """Where the sums of the gradient by channel go: normalisation needs both, a bias one."""
-        source = self.graph.layers[made.source]
-        if not source.bias:
-            return self.step.norm(made.source)
-        bias = Norm(source, self.config.raw_words)
+        layer = self.graph.layers[i]
+        if not layer.bias:
+            return self.step.norm(i)
+        bias = Norm(layer, self.config.raw_words)
         bias.new_step()
         return bias
 
     def _tiles(self, made: Map, keep: bool, weights: dict[int, Buffer]) -> list[range]:
-        layers = {r: self.graph.layers[r] for r in made.readers}
         beside = len(made.added_to) + (made.shortcut is not None)
-        words = made.shape.words * (1 + beside) + sum(
-            0 if layer.is_last else self.forming.error_words(r) for r, layer in layers.items())
-        if keep:
-            words += self.forming.form_words(made, True)
+        words = made.shape.words * (1 + beside) + sum(map(self._reader_words, made.readers))
+        if keep or any(not self.graph.layers[r].learns for r in made.readers):
+            words += self.forming.form_words(made, keep)
         return self.step.tiles(f"{made.name} BP", words, sum(b.words for b in weights.values()),
                                made.readers)
 
-    def _send_back(self, made: Map, part: range, weights, dy: Tile, beside: Beside, tag) -> None:
-        """All readers' errors through their weights into `dy`."""
+    def _reader_words(self, r: int) -> int:
+        """Words of an image that a reader of a map needs to send its error back."""
+        layer = self.graph.layers[r]
+        if layer.is_last:
+            return 0
+        if not layer.pool:
+            return self.forming.error_words(r)
+        if not layer.pool.largest:
+            return layer.output.words
+        return (layer.input.words + layer.output.words * (1 + pools.number_words(layer.pool))
+                + pools.error_words(layer.pool, layer.input))
+
+    def _send_back(self, made: Map, part: range, weights, dy: Tile, formed: Formed | None,
+                   beside: Beside, tag) -> None:
+        """All readers' errors through their weights into `dy`: they add to one another and to
+        what the maps that `made` is added to send back, and the last one masks."""
         layers = [self.graph.layers[r] for r in made.readers]
         if layers[0].is_last:
             operation = scores.backward(self.config, layers[0], self.step.errors,
                                         weights[made.readers[0]], flat(dy, layers[0]), beside)
             self.emit(operation, tag(made.readers[0], "BP"))
-        elif layers[0].average:
-            above = self.memory.gradients[self.graph.outputs[made.readers[0]]]
-            error = self.step.fill(above, part.start, len(part))
-            operation = constant.average_backward(self.config, layers[0], error,
-                                                  self.memory.identity, dy, beside)
-            self.emit(operation, tag(made.readers[0], "BP"))
-        else:
-            self._convolve_back(made, part, weights, dy, beside, tag)
+            return
+        element = self._elements(made, part)
+        readers = sorted(made.readers, key=lambda r: self.graph.layers[r].learns)
+        pooling = [r for r in readers if not self.graph.layers[r].learns]
+        for r in pooling:
+            here = replace(beside if r == readers[-1] else Beside(), element=element)
+            self._pool_back(made, r, part, dy, formed, here, tag(r, "BP"))
+            element = dy
+        convolving = readers[len(pooling):]
+        if convolving:
+            self._convolve_back(convolving, part, weights, dy, replace(beside, element=element),
+                                tag)
 
-    def _convolve_back(self, made: Map, part: range, weights, dy: Tile, beside: Beside,
+    def _elements(self, made: Map, part: range) -> Tile | None:
+        """The sum of the gradients of all maps that `made` is added to."""
+        first, *others = [self.step.fill(self.memory.gradients[above], part.start, len(part))
+                          for above in made.added_to] or [None]
+        for other in others:
+            self.emit(forms.added(f"gradients added to {made.name}", first, other, first,
+                                  FormatCode.E5M2))
+        return first
+
+    def _pool_back(self, made: Map, r: int, part: range, dy: Tile, formed: Formed | None,
+                   beside: Beside, tag: int) -> None:
+        """The error of a reader that pools."""
+        layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
+        above = self.memory.gradients[self.graph.outputs[r]]
+        error = self.step.fill(above, part.start, len(part))
+        if not layer.pool.largest:
+            constants = self.memory.constants[averages.factors(layer.pool)]
+            self.emit(averages.backward(self.config, layer, error, constants, dy, beside), tag)
+            return
+        x = (formed or self.forming.form(made, part.start, len(part))).y
+        number = pools.Numbers.new(layer.pool, len(part), layer.output)
+        self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
+        spread = Tile.new(f"error of {layer.name}", len(part), layer.input)
+        self.emit(pools.error(label, error, number, spread, layer.pool, None))
+        self.emit(constant.through(self.config, f"{layer.name} BP", spread, dy, beside,
+                                   self.memory.identity), tag)
+
+    def _convolve_back(self, readers: list[int], part: range, weights, dy: Tile, beside: Beside,
                        tag) -> None:
-        """Readers add to one another, parity by parity of row and column; the last one masks."""
+        """Readers that convolve: where their strides are alike, parity by parity of row and
+        column, without those that do not reach it; else one after the other."""
         layers = self.graph.layers
-        elements = [self.step.fill(self.memory.gradients[above], part.start, len(part))
-                    for above in made.added_to]
-        if len(elements) > 1:
-            raise UserError(f"{made.name}: is added to more than one other map")
-        strides = {layers[r].stride for r in made.readers}
-        if len(strides) > 1:
-            raise UserError(f"{made.name}: is read by layers of unlike strides")
-        errors = {r: self.forming.error(r, part.start, len(part)) for r in made.readers}
-        (stride,) = strides
-        for row in range(min(stride, made.shape.height)):
-            for column in range(min(stride, made.shape.width)):
-                reaching = [r for r in made.readers if nests.reaches(layers[r], row, column)]
-                element = elements[0] if elements else None
-                *chain, last = reaching or made.readers[:1]
+        errors = {r: self.forming.error(r, part.start, len(part)) for r in readers}
+        alike = len({layers[r].stride for r in readers}) == 1
+        for together in ([readers] if alike else [[r] for r in readers]):
+            for row, column in self._parities(layers[together[0]]):
+                reaching = [r for r in together if nests.reaches(layers[r], row, column)]
+                element = beside.element if together[0] == readers[0] else dy
+                *chain, last = reaching or together[:1]
                 for reader in (*chain, last):
-                    here = replace(beside if reader == last else Beside(), element=element)
+                    is_last = reader == last and together[-1] == readers[-1]
+                    here = replace(beside if is_last else Beside(), element=element)
                     self.emit(nests.backward(
                         self.config, layers[reader], errors[reader], weights[reader],
                         flat(dy, layers[reader]), row, column, here), tag(reader, "BP"))
                     element = dy
+
+    @staticmethod
+    def _parities(layer: Layer) -> list[tuple[int, int]]:
+        """Rows and columns of a layer's input modulo its stride."""
+        return [(row, column) for row in range(min(layer.stride, layer.input.height))
+                for column in range(min(layer.stride, layer.input.width))]
 
     def _finish(self, i: int, norm: Norm, tag: int) -> None:
         """Coefficients of the errors, and the update of gamma and beta, or of a bias."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from winnow.compiler import forms
+from isa.formats import FormatCode
+from winnow.compiler import forms, pools
 from winnow.compiler.forms import Coefficients
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Tile
@@ -48,12 +49,12 @@ class Forming:
         x = self.step.fill(stored, first, images)
         label = f"form {made.name}"
         factors = self.coefficients(made.source, "forward")
-        if made.pool > 1:
+        if made.pool:
             y, winner = (Tile.new(name, images, made.shape) for name in (made.name, "winners"))
-            self.emit(forms.pooled(label, x, made.pool, made.relu, factors, y=y,
-                                   winner=winner if keep else None))
+            self.emit(pools.largest(label, x, made.pool, made.relu, factors, y=y,
+                                    winner=winner if keep else None))
             return Formed(y, winner)
-        if not norm:
+        if not norm and not made.adds:
             return Formed(x, x)
         y = Tile.new(made.name, images, made.shape) if keep else x
         other = None
@@ -61,8 +62,14 @@ class Forming:
             other = self.form(made.identity, first, images).y
         elif made.shortcut is not None:
             other = self.step.fill(self.memory.outputs[made.shortcut], first, images)
-        self.emit(forms.normalised(label, x, y, factors, made.relu, other,
-                                   scaled=made.shortcut is not None))
+        scales = self.coefficients(made.shortcut, "forward") if made.shortcut is not None else None
+        if factors:
+            self.emit(forms.normalised(label, x, y, factors, made.relu, other,
+                                       scaled=scales is not None))
+        elif scales:
+            self.emit(forms.normalised(label, other, y, scales, made.relu, x))
+        else:
+            self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
 
     def error(self, layer: int, first: int, images: int, blocks: range | None = None) -> Tile:
@@ -72,16 +79,16 @@ class Forming:
         start = blocks.start if blocks is not None else 0
         backward = self.coefficients(layer, "backward", start)
         label = f"form error of {self.graph.layers[layer].name}"
-        if made.pool == 1:
+        if not made.pool:
             if backward:
                 x = self.step.fill(stored, first, images, blocks)
                 self.emit(forms.error(label, dy, x, backward))
             return dy
         x = self.step.fill(stored, first, images, blocks)
-        number = Tile.new("winners' numbers", images, dy.shape)
-        self.emit(forms.pooled(label, x, made.pool, made.relu,
-                               self.coefficients(layer, "forward", start), number=number))
-        self.emit(forms.unpooled_error(label, dy, number, x, made.pool, backward))
+        number = pools.Numbers.new(made.pool, images, dy.shape)
+        self.emit(pools.largest(label, x, made.pool, made.relu,
+                                self.coefficients(layer, "forward", start), number=number))
+        self.emit(pools.error(label, dy, number, x, made.pool, backward))
         return x
 
     def form_words(self, made: Map, keep: bool) -> int:
@@ -91,9 +98,9 @@ class Forming:
         words = self.graph.layers[made.source].output.words
         if self._is_filled(made, keep):
             return words + made.shape.words if keep else made.shape.words
-        if made.pool > 1:
+        if made.pool:
             return words + made.shape.words * (2 if keep else 1)
-        if self.step.norm(made.source) and keep:
+        if (self.step.norm(made.source) or made.adds) and keep:
             words += made.shape.words
         if made.identity:
             words += self.form_words(made.identity, False)
@@ -105,13 +112,16 @@ class Forming:
         """Words of an image while the error of a layer is formed."""
         made, output = self.graph.outputs[layer], self.graph.layers[layer].output
         part = (blocks or output.blocks) / output.blocks
-        words = made.shape.words * (2 if made.pool > 1 else 1)
-        words += output.words if self.step.norm(layer) or made.pool > 1 else 0
+        words = made.shape.words
+        if made.pool:
+            words += made.shape.words * pools.number_words(made.pool)
+            words += pools.error_words(made.pool, output)
+        words += output.words if self.step.norm(layer) or made.pool else 0
         return int(words * part)
 
     def _is_filled(self, made: Map, keep: bool) -> bool:
         """Whether a map is there as it was formed; the winners behind a pool are not."""
-        return made in self.stored and not (keep and made.pool > 1)
+        return made in self.stored and not (keep and made.pool)
 
 
 class Pass:

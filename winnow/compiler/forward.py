@@ -1,6 +1,6 @@
 """The forward pass: each map is formed, and all layers that read it are computed."""
 
-from winnow.compiler import constant, nests, scores
+from winnow.compiler import averages, constant, nests, pools, scores
 from winnow.compiler.forming import Pass
 from winnow.compiler.operations import Buffer
 from winnow.compiler.step import flat
@@ -22,7 +22,7 @@ class Forward(Pass):
     def _forward(self, made: Map, training: bool, tag) -> None:
         """All readers of a map, which is formed once for each tile."""
         readers = {i: self.graph.layers[i] for i in made.readers}
-        weights = {i: None if layer.average else self.step.weights(i)
+        weights = {i: self.step.weights(i) if layer.learns else None
                    for i, layer in readers.items()}
         norms = {i: self.step.norm(i) for i in readers if self.step.norm(i)}
         if training:
@@ -64,8 +64,11 @@ class Forward(Pass):
             return
         y = Tile.new(f"output of {layer.name}", len(images), layer.output)
         norm = self.step.norm(i)
-        if layer.average:
-            self.emit(constant.average(self.config, layer, x, self.memory.identity, y), tag)
+        if layer.pool and layer.pool.largest:
+            self.emit(pools.largest(f"{layer.name} FP", x, layer.pool, False, None, y=y))
+        elif layer.pool:
+            constants = self.memory.constants[averages.factors(layer.pool)]
+            self.emit(averages.forward(self.config, layer, x, constants, y), tag)
         else:
             self.emit(nests.forward(
                 self.config, layer, flat(x, layer), weights, y, self.memory.parameters[i].bias,
@@ -80,4 +83,5 @@ class Forward(Pass):
         if made is None or made.shortcut is None or i != made.source:
             return
         main, other = self.step.norm(made.source), self.step.norm(made.shortcut)
-        self.emit(main.join(other))
+        if main and other:
+            self.emit(main.join(other))

@@ -20,7 +20,7 @@ class Learning(Pass):
     def run(self, made: Map, tag) -> None:
         """The weights of all readers of a map: together, if their gradients fit, or one by one,
         some output blocks at a time."""
-        readers = [i for i in made.readers if not self.graph.layers[i].average]
+        readers = [i for i in made.readers if self.graph.layers[i].learns]
         whole = {i: range(self.graph.layers[i].output.blocks) for i in readers}
         if sum(self.gradient_rows(i) * len(whole[i]) for i in readers) * self.config.raw_words \
                 <= GRADIENTS * self.config.words:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
+from winnow.compiler import averages
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.operations import Buffer
@@ -10,6 +11,8 @@ from winnow.compiler.placement import External
 from winnow.compiler.scores import classes
 from winnow.graph import Graph, Layer
 from winnow.network import Shape
+
+IDENTITY = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,17 @@ class Memory:
     outputs: list[Stored | None] = field(default_factory=list)  # of layers
     gradients: dict = field(default_factory=dict)  # of maps
     formed: dict = field(default_factory=dict)  # maps that cost more to form than to fill
-    identity: Buffer | None = None  # the tile of the identity, for averages and statistics
+    constants: dict[tuple[float, ...], Buffer] = field(default_factory=dict)  # tiles by factors
 
     def __post_init__(self):
         layers = self.graph.layers
         self.parameters = [Parameters(layer, self.config) for layer in layers]
-        if any(layer.average for layer in layers) or any(
+        for layer in layers:
+            if layer.pool and not layer.pool.largest:
+                self._constant(averages.factors(layer.pool))
+        if any(layer.pool and layer.pool.largest for layer in layers) or any(
                 made.shortcut is not None for made in self.graph.maps):
-            self.identity = Buffer("tile of the identity", TREES)
+            self._constant(IDENTITY)
         self._weights()
         region = self.external.region
         for layer in layers:
@@ -94,12 +100,12 @@ class Memory:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
             self.gradients[made] = Stored(name, made.shape, region(name, size))
-            if made.identity or made.shortcut is not None or made.pool > 1:
+            if made.identity or made.shortcut is not None or made.pool:
                 self.formed[made] = Stored(made.name, made.shape, region(made.name, size))
 
     def _weights(self):
         region = self.external.region
-        learning = [p for p in self.parameters if not p.layer.average]
+        learning = [p for p in self.parameters if p.layer.learns]
         words = [p.weight_words * WORD_BYTES for p in learning]
         for name, size in (("weights", 1), ("masters", GROUP_WORDS), ("moments", GROUP_WORDS)):
             address = region(name, size * sum(words))
@@ -107,11 +113,19 @@ class Memory:
                 setattr(p, name.removesuffix("s") if size > 1 else name, address)
                 address += size * own
 
+    def _constant(self, factors: tuple[float, ...]) -> None:
+        self.constants.setdefault(factors, Buffer(
+            f"multiples of the identity by {', '.join(map(str, factors))}", TREES * len(factors)))
+
+    @property
+    def identity(self) -> Buffer:
+        """The tile of the identity."""
+        return self.constants[IDENTITY]
+
     @property
     def resident(self) -> list[Buffer]:
         """Everything that stays in the scratchpad, in the order of the region `parameters`."""
-        own = [self.identity] if self.identity else []
-        return own + [b for p in self.parameters for b in p.resident]
+        return [*self.constants.values()] + [b for p in self.parameters for b in p.resident]
 
     @property
     def eights(self) -> int:

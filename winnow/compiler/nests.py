@@ -88,7 +88,7 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
              output=g.cores * y.map_words, bias=g.cores * GROUP_WORDS, stats=g.cores * sums),
         loop("b3", cut.column_blocks, stream=(cut.columns * s, 0, cut.columns * s),
              output=(cut.columns, 0, cut.columns)),
-        _group(g, stream=(x, s * columns, s), output=(y, out_row, 1)),
+        group_loop(g, stream=(x, s * columns, s), output=(y, out_row, 1)),
     ]
     registers = nest_registers(loops) | groups_registers(g) | {
         "tensor.stream.base": {"address": At(x.buffer, -pad * (columns + 1))},
@@ -110,7 +110,7 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, reads, writes)
 
 
-def _group(g: Grouping, **streams):
+def group_loop(g: Grouping, **streams):
     """The loop over groups; each stream is a tile, its words a row of outputs, and its rows."""
     if g.by_images:
         return loop("group", g.groups, **{
@@ -122,7 +122,8 @@ def _group(g: Grouping, **streams):
 
 def reaches(layer: Layer, row: int, column: int) -> bool:
     """Whether any tap of `layer` reaches inputs of this parity."""
-    return all(taps(layer, parity)[1] for parity in (row, column))
+    return all(taps(layer.kernel, layer.stride, layer.padding, parity)[1]
+               for parity in (row, column))
 
 
 def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, row: int,
@@ -135,7 +136,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     inner = layer.source.pixels if layer.is_linear else 1
     g = grouping(config, dx.shape.blocks if inner == 1 else inner, dx.images, rows)
     cut = Cut.of(config.block, g.rows, columns, g.images, exact=g.by_rows)
-    (ky, taps_y, oy), (kx, taps_x, ox) = (taps(layer, parity) for parity in (row, column))
+    (ky, taps_y, oy), (kx, taps_x, ox) = (
+        taps(k, s, layer.padding, parity) for parity in (row, column))
     tile = TREES * k * k  # words from one channel block's weights to the next
     tiles = tile * layer.input.blocks
     in_row, width, sums = layer.input.width, layer.output.width, stats_words(config)
@@ -162,7 +164,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         *([] if layer.is_linear else [
             loop("b3", cut.column_blocks, stream=(cut.columns, 0, cut.columns),
                  **out(cut.columns * s, 0, cut.columns * s))]),
-        _group(g, stream=(dy, width, 1), output=(dx, s * in_row, s), aux=(dx, s * in_row, 0)),
+        group_loop(g, stream=(dy, width, 1), output=(dx, s * in_row, s), aux=(dx, s * in_row, 0)),
     ]
     bounds = window(oy, ox, layer.output)
     if not (taps_x and taps_y):
@@ -193,12 +195,12 @@ def channel_loops(low: str, high: str, cores: int, blocks: int, pixels: int):
             (high, blocks // pixels, pixels, 1))
 
 
-def taps(layer: Layer, parity: int) -> tuple[int, int, int]:
+def taps(kernel: int, stride: int, padding: int, parity: int) -> tuple[int, int, int]:
     """Along one axis, for inputs of this parity: the first tap that reaches them, how many there
     are, and the output that the first tap connects with the first input."""
-    first = (parity + layer.padding) % layer.stride
-    count = len(range(first, layer.kernel, layer.stride))
-    return min(first, layer.kernel - 1), count, (parity + layer.padding - first) // layer.stride
+    first = (parity + padding) % stride
+    count = len(range(first, kernel, stride))
+    return min(first, kernel - 1), count, (parity + padding - first) // stride
 
 
 def window(y: int, x: int, shape) -> dict[str, int]:

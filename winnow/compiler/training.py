@@ -166,7 +166,7 @@ class TrainingProgram:
 def _tags(layers) -> dict[tuple[int, str], int]:
     """A counter group for each phase that a layer has."""
     pairs = [(i, phase) for i, layer in enumerate(layers) for phase in PHASES
-             if not (phase == "BP" and i == 0) and not (phase == "WU" and layer.average)]
+             if not (phase == "BP" and i == 0) and not (phase == "WU" and not layer.learns)]
     if len(pairs) > TAGS:
         raise UserError(f"{len(layers)} layers: have {len(pairs)} phases, the chip counts at most "
                         f"{TAGS}")

@@ -1,0 +1,180 @@
+"""Average pooling as tensor operations with constant tiles.
+
+A tile is a multiple of the identity: each channel of a block goes to itself. 1 / pixels is a power
+of two (the scale of the drain) times a sum of up to `TERMS` numbers in E4M3, a tile each, so sums
+are exact and rounded once. Off by less than 2**-12 of itself where pixels are no power of two.
+"""
+
+from functools import cache
+from math import frexp
+
+import numpy as np
+
+from isa.config import LANES, TREES, Config
+from isa.formats import E4M3, FormatCode
+from isa.registers import Unit
+from winnow.compiler.constant import over_images
+from winnow.compiler.nests import (
+    Beside,
+    group_loop,
+    groups_registers,
+    stats_words,
+    taps,
+    window,
+)
+from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
+from winnow.compiler.tiles import Cut, Grouping, Tile, divisor, grouping
+from winnow.graph import Layer, Pool
+
+E5M2 = FormatCode.E5M2
+TERMS = 3
+FIRST_BITS = 7  # the first term is from 2**7 to 2**8, so that the last is in range
+
+
+@cache
+def terms(pixels: int) -> tuple[tuple[float, ...], int]:
+    """Numbers in E4M3, and the exponent of the power of two that makes their sum 1 / pixels."""
+    exponent = (pixels - 1).bit_length()  # 1 / pixels is from 2**-exponent on, under twice that
+    if pixels == 1 << exponent:
+        return (1.0,), -exponent
+    rest, found = 2.0 ** (FIRST_BITS + exponent) / pixels, []
+    while rest and len(found) < TERMS:
+        unit = max(2.0 ** (frexp(rest)[1] - 1 - E4M3.fraction_bits), 2.0 ** E4M3.lowest_exponent)
+        found.append(round(rest / unit) * unit)
+        rest -= found[-1]
+    return tuple(found), -exponent - FIRST_BITS
+
+
+def factors(pool: Pool) -> tuple[float, ...]:
+    """The constant tiles of a pool, as the multiples of the identity that they are."""
+    return terms(pool.rows * pool.columns)[0]
+
+
+def tiles(factors: tuple[float, ...]) -> np.ndarray:
+    """What a buffer of constant tiles holds, (factor, row, lane)."""
+    return np.multiply.outer(np.float32(factors), np.eye(LANES, dtype=np.float32))
+
+
+def forward(config: Config, layer: Layer, x: Tile, constant: Buffer, y: Tile) -> Operation:
+    """y = the mean of x over each window, in E4M3."""
+    pool, out = layer.pool, layer.output
+    numbers, scale = terms(pool.rows * pool.columns)
+    g = grouping(config, 1, x.images, out.height)
+    cut = Cut.of(config.block, g.rows, out.width, g.images, exact=g.by_rows)
+    s, pad, columns = pool.stride, pool.padding, x.shape.width
+    loops = [
+        loop("q0", TREES, stationary=1),
+        loop("p0", cut.columns, stream=(s, 0, s), output=(1, 0, 1)),
+        loop("p1", cut.rows, stream=(s * columns, s, 0), output=(out.width, 1, 0)),
+        loop("p2", cut.images, stream=x.image_words, output=y.image_words),
+        loop("r0", pool.columns, stream=(1, 0, 1)),
+        loop("r1", pool.rows, stream=(columns, 1, 0)),
+        loop("r2", len(numbers), stationary=TREES),
+        loop("b0", cut.row_blocks, stream=(cut.rows * s * columns, cut.rows * s, 0),
+             output=(cut.rows * out.width, cut.rows, 0)),
+        loop("b1", cut.image_blocks, stream=cut.images * x.image_words,
+             output=cut.images * y.image_words),
+        loop("b2", x.shape.blocks, stream=x.map_words, output=y.map_words),
+        loop("b3", cut.column_blocks, stream=(cut.columns * s, 0, cut.columns * s),
+             output=(cut.columns, 0, cut.columns)),
+        group_loop(g, stream=(x, s * columns, s), output=(y, out.width, 1)),
+    ]
+    registers = nest_registers(loops) | groups_registers(g) | {
+        "tensor.stream.base": {"address": At(x.buffer, -pad * (columns + 1))},
+        "tensor.stream.window": window(-pad, -pad, x.shape),
+        "tensor.stationary.base": {"address": At(constant)},
+        "tensor.output.base": {"address": At(y.buffer)},
+        "tensor.output.window": window(0, 0, out),
+        "tensor.mode": {"scale": scale},
+    }
+    return Operation(f"{layer.name} FP", Unit.TENSOR, registers, [x.buffer, constant], [y.buffer])
+
+
+def backward(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
+             beside: Beside) -> list[Operation]:
+    """dx at each pixel = the sum of dy over the windows that hold it, over pixels; in E5M2."""
+    pool, shape = layer.pool, layer.input
+    if (pool.rows, pool.columns, pool.padding) == (shape.height, shape.width, 0):
+        return [_whole(config, layer, dy, constant, dx, beside)]
+    return [_parity(config, layer, dy, constant, dx, row, column, beside)
+            for row in range(min(pool.stride, shape.height))
+            for column in range(min(pool.stride, shape.width))]
+
+
+def _out(words: int, dy: int = 0, dx: int = 0) -> dict:
+    """What moves the output moves what is beside it."""
+    return {"output": (words, dy, dx), "aux": words}
+
+
+def _whole(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
+           beside: Beside) -> Operation:
+    """For one window that is the map."""
+    numbers, scale = terms(layer.input.pixels)
+    g = over_images(config, dx.images)
+    together = divisor(layer.input.pixels, config.block)
+    loops = [
+        loop("q0", TREES, stationary=1),
+        loop("p0", together, **_out(1)),
+        loop("r0", len(numbers), stationary=TREES),
+        loop("b0", layer.input.pixels // together, **_out(together)),
+        loop("b1", g.images, stream=dy.image_words, **_out(dx.image_words)),
+        loop("b2", layer.input.blocks, stream=1, stats=stats_words(config), **_out(dx.map_words)),
+        loop("group", g.groups, stream=g.images * dy.image_words,
+             **_out(g.images * dx.image_words)),
+    ]
+    return _operation(layer, dy, constant, dx, beside, loops, scale, g, 0, {
+        "tensor.stream.base": {"address": At(dy.buffer)},
+        "tensor.output.base": {"address": At(dx.buffer)},
+    })
+
+
+def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, row: int,
+            column: int, beside: Beside) -> Operation:
+    """For pixels of one row and column modulo the stride."""
+    pool, s = layer.pool, layer.pool.stride
+    numbers, scale = terms(pool.rows * pool.columns)
+    rows, columns = (-(-(side - parity) // s) for side, parity in (
+        (layer.input.height, row), (layer.input.width, column)))
+    g = grouping(config, 1, dx.images, rows)
+    cut = Cut.of(config.block, g.rows, columns, g.images, exact=g.by_rows)
+    (_, taps_y, oy), (_, taps_x, ox) = (
+        taps(size, s, pool.padding, parity)
+        for size, parity in ((pool.rows, row), (pool.columns, column)))
+    in_row, width = layer.input.width, layer.output.width
+    loops = [
+        loop("q0", TREES, stationary=1),
+        loop("p0", cut.columns, stream=(1, 0, 1), **_out(s, 0, s)),
+        loop("p1", cut.rows, stream=(width, 1, 0), **_out(s * in_row, s)),
+        loop("p2", cut.images, stream=dy.image_words, **_out(dx.image_words)),
+        loop("r0", max(taps_x, 1), stream=(-1, 0, -1)),
+        loop("r1", max(taps_y, 1), stream=(-width, -1, 0)),
+        loop("r2", len(numbers), stationary=TREES),
+        loop("b0", cut.row_blocks, stream=(cut.rows * width, cut.rows, 0),
+             **_out(cut.rows * s * in_row, cut.rows * s)),
+        loop("b1", cut.image_blocks, stream=cut.images * dy.image_words,
+             **_out(cut.images * dx.image_words)),
+        loop("b2", dx.shape.blocks, stream=dy.map_words, stats=stats_words(config),
+             **_out(dx.map_words)),
+        loop("b3", cut.column_blocks, stream=(cut.columns, 0, cut.columns),
+             **_out(cut.columns * s, 0, cut.columns * s)),
+        group_loop(g, stream=(dy, width, 1), output=(dx, s * in_row, s), aux=(dx, s * in_row, 0)),
+    ]
+    bounds, start = window(oy, ox, layer.output), row * in_row + column
+    if not (taps_x and taps_y):
+        bounds["height"] = 0  # these pixels are in no window
+    return _operation(layer, dy, constant, dx, beside, loops, scale, g, start, {
+        "tensor.stream.base": {"address": At(dy.buffer, oy * width + ox)},
+        "tensor.stream.window": bounds,
+        "tensor.output.base": {"address": At(dx.buffer, start)},
+        "tensor.output.window": window(row, column, layer.input),
+    })
+
+
+def _operation(layer: Layer, dy: Tile, constant: Buffer, dx: Tile, beside: Beside, loops,
+               scale: int, g: Grouping, start: int, streams: dict) -> Operation:
+    registers = nest_registers(loops) | groups_registers(g) | beside.registers(start) | streams | {
+        "tensor.stationary.base": {"address": At(constant)},
+        "tensor.mode": {"stream": E5M2, "output": E5M2, "scale": scale, **beside.mode},
+    }
+    return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
+                     [dy.buffer, constant, *beside.reads], [dx.buffer, *beside.writes])

@@ -1,0 +1,229 @@
+"""Max pooling as vector operations: the largest of each window, and errors back to the winners.
+
+Windows that reach over the edge of a map are shorter: the map's outputs are cut into rectangles
+whose windows are alike, with an operation for each. A winner is known by its number in its window.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from isa.registers import Reduce
+from winnow.compiler.forms import PLAIN, RELU, Coefficients
+from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.tiles import Tile
+from winnow.compiler.vector import (
+    BINARY32,
+    E4M3,
+    E5M2,
+    K0,
+    K1,
+    K2,
+    ONE,
+    ZERO,
+    Stream,
+    T,
+    X,
+    Y,
+    vector,
+)
+from winnow.graph import Pool
+from winnow.network import Shape
+
+EXACT = 16  # E4M3 holds all whole numbers up to here
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Outputs along one axis whose windows are alike: the first and how many, the first input of
+    the first window, and the inputs of a window."""
+
+    output: int
+    count: int
+    input: int
+    length: int
+
+
+def stretches(side: int, size: int, stride: int, padding: int, outputs: int) -> list[Stretch]:
+    """All outputs along an axis of `side` inputs, in order."""
+    found: list[Stretch] = []
+    for output in range(outputs):
+        begin = output * stride - padding
+        first, end = max(begin, 0), min(begin + size, side)
+        last = found[-1] if found else None
+        if last and end - first == last.length and first == last.input + last.count * stride:
+            found[-1] = Stretch(last.output, last.count + 1, last.input, last.length)
+        else:
+            found.append(Stretch(output, 1, first, end - first))
+    return found
+
+
+def _rectangles(pool: Pool, shape: Shape, out: Shape) -> list[tuple[Stretch, Stretch]]:
+    """Rows and columns of all outputs."""
+    rows = stretches(shape.height, pool.rows, pool.stride, pool.padding, out.height)
+    columns = stretches(shape.width, pool.columns, pool.stride, pool.padding, out.width)
+    return [(r, c) for r in rows for c in columns]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of winners in their windows, one for each output."""
+
+    tile: Tile  # the shape of the outputs; a word of it takes `size` words
+    size: int
+
+    @classmethod
+    def new(cls, pool: Pool, images: int, shape: Shape) -> "Numbers":
+        size = number_words(pool)
+        buffer = Buffer("winners' numbers", images * shape.words * size)
+        return cls(Tile(buffer, images, shape), size)
+
+
+def number_words(pool: Pool) -> int:
+    """Words of 8 numbers."""
+    return 1 if pool.rows * pool.columns - 1 <= EXACT else GROUP_WORDS
+
+
+def _outputs(tile: Tile, fmt, rows: Stretch, columns: Stretch, size: int = 1) -> tuple:
+    """Format, steps (columns, rows, images, blocks) and first word of a rectangle of outputs."""
+    width = tile.shape.width
+    steps = size, size * width, size * tile.image_words, size * tile.map_words
+    return fmt, steps, size * (rows.output * width + columns.output)
+
+
+def _number(number: Numbers, rows: Stretch, columns: Stretch) -> tuple:
+    fmt = E4M3 if number.size == 1 else BINARY32
+    return _outputs(number.tile, fmt, rows, columns, number.size)
+
+
+def _once(buffer: Buffer, placed: tuple) -> Stream:
+    """A stream that moves once for each window."""
+    fmt, (column, row, image, block), first = placed
+    return Stream(buffer, fmt, (0, 0, column, row, image, block), first)
+
+
+def largest(label: str, x: Tile, pool: Pool, relu: bool, coefficients: Coefficients | None,
+            y: Tile | None = None, winner: Tile | None = None,
+            number: Numbers | None = None) -> list[Operation]:
+    """The largest relu(K0 * x + K1) of each window, its x and its number in the window; those of
+    the three that are wanted. Without coefficients it is the largest x."""
+    shape, out = x.shape, (y or winner or number.tile).shape
+    t = (X, K0, K1) if coefficients else (X, ONE, ZERO)
+    operations = []
+    for rows, columns in _rectangles(pool, shape, out):
+        counts = columns.length, rows.length, columns.count, rows.count, x.images, shape.blocks
+        steps = (1, shape.width, pool.stride, pool.stride * shape.width, x.image_words,
+                 x.map_words)
+        streams = {"x": Stream(x.buffer, E4M3, steps, rows.input * shape.width + columns.input)}
+        for name, tile in (("o0", y), ("o1", winner)):
+            if tile:
+                streams[name] = _once(tile.buffer, _outputs(tile, E4M3, rows, columns))
+        if number:
+            streams["o2"] = _once(number.tile.buffer, _number(number, rows, columns))
+        operations.append(vector(
+            label, counts, t, activation=RELU if relu and coefficients else PLAIN,
+            reduce=Reduce.MAX, channel=0b011 if coefficients else 0,
+            coefficients=coefficients.where if coefficients else None, **streams))
+    return operations
+
+
+def error(label: str, dy: Tile, number: Numbers, x: Tile, pool: Pool,
+          coefficients: Coefficients | None) -> list[Operation]:
+    """x becomes dx = K0 * dy + K1 * x + K2, in place, dy added up over the windows that x won.
+
+    Without coefficients it is dy there and zero elsewhere. Where windows overlap, sums are made in
+    binary32 and rounded once.
+    """
+    sends = _Error(label, dy, number, x, pool, coefficients)
+    return sends.apart() if pool.stride == pool.rows == pool.columns else sends.overlapping()
+
+
+def error_words(pool: Pool, shape: Shape) -> int:
+    """Words of an image that `error` takes beside its arguments, for inputs of `shape`."""
+    return 0 if pool.stride == pool.rows == pool.columns else GROUP_WORDS * shape.words
+
+
+@dataclass(frozen=True)
+class _Error:
+    """The arguments of `error`, and the two ways to do it."""
+
+    label: str
+    dy: Tile
+    number: Numbers
+    x: Tile
+    pool: Pool
+    coefficients: Coefficients | None
+
+    def apart(self) -> list[Operation]:
+        """Every input belongs to one window, or to none at the lower and right edge."""
+        shape, out = self.x.shape, self.dy.shape
+        rectangles = _rectangles(self.pool, shape, out)
+        rows, columns = (s.input + (s.count - 1) * self.pool.stride + s.length
+                         for s in rectangles[-1])
+        places = [self._place(r, c, E5M2, self.x, 1) for r, c in rectangles]
+        return [*chain(*places),
+                *self._rest(rows, 0, shape.height - rows, shape.width),
+                *self._rest(0, columns, rows, shape.width - columns)]
+
+    def overlapping(self) -> list[Operation]:
+        shape = self.x.shape
+        sums = Tile(Buffer("sums of errors", GROUP_WORDS * self.x.buffer.words), self.x.images,
+                    shape)
+        places = [self._place(r, c, BINARY32, sums, GROUP_WORDS)
+                  for r, c in _rectangles(self.pool, shape, self.dy.shape)]
+        counts = shape.width, shape.height, self.x.images, 1, 1, shape.blocks
+        whole = Stream(sums.buffer, BINARY32, self._large(GROUP_WORDS))
+        return [*self._rest(0, 0, shape.height, shape.width, whole), *chain(*places),
+                vector(self.label, counts, (X, ONE, ZERO), x=whole,
+                       o0=Stream(self.x.buffer, E5M2, self._large(1)))]
+
+    def _large(self, size: int, step: int = 1) -> tuple[int, ...]:
+        """Steps through the inputs: columns, rows, images, blocks."""
+        x = self.x
+        return tuple(size * words for words in (
+            step, step * x.shape.width, x.image_words, 0, 0, x.map_words))
+
+    def _rest(self, row: int, column: int, rows: int, columns: int,
+              into: Stream | None = None) -> list[Operation]:
+        """A rectangle of inputs without dy: what x and its coefficients give, else zero."""
+        if not (rows and columns):
+            return []
+        x, first = self.x, row * self.x.shape.width + column
+        streams = {"o0": into or Stream(x.buffer, E5M2, self._large(1), first)}
+        options, t = {}, (ZERO, ZERO, ZERO)
+        if self.coefficients:
+            streams["x"] = Stream(x.buffer, E4M3, self._large(1), first)
+            options, t = self._options, (X, K1, K2)
+        return [vector(self.label, (columns, rows, x.images, 1, 1, x.shape.blocks), t, **options,
+                       **streams)]
+
+    @property
+    def _options(self) -> dict:
+        return {"channel": 0b111, "coefficients": self.coefficients.where}
+
+    def _place(self, rows: Stretch, columns: Stretch, fmt, out: Tile, size: int):
+        """Operations for the windows of a rectangle, one for each place in a window; to `out`
+        directly, or, where errors are summed, added to what is there."""
+        pool, dy, width = self.pool, self.dy, self.x.shape.width
+        counts = columns.count, rows.count, dy.images, 1, 1, dy.shape.blocks
+        streams = {}
+        for name, (kind, (column, row, image, block), first), buffer in (
+                ("y", _outputs(dy, E5M2, rows, columns), dy.buffer),
+                ("z", _number(self.number, rows, columns), self.number.tile.buffer)):
+            streams[name] = Stream(buffer, kind, (column, row, image, 0, 0, block), first)
+        steps, summed, operations = self._large(size, pool.stride), fmt is BINARY32, []
+        for place in range(rows.length * columns.length):
+            first = size * ((rows.input + place // columns.length) * width
+                            + columns.input + place % columns.length)
+            streams["o0"] = Stream(out.buffer, fmt, steps, first)
+            options, t, u = {}, (Y, ONE, ZERO), ()
+            if summed:
+                streams["x"] = streams["o0"]
+                t, u = (X, ONE, ZERO), (Y, K0 if self.coefficients else ONE, T)
+            elif self.coefficients:
+                streams["x"] = Stream(out.buffer, E4M3, steps, first)
+                t, u = (X, K1, K2), (Y, K0, T)
+            if self.coefficients:
+                options = self._options
+            operations.append(vector(self.label, counts, t, u, gate=place, **options, **streams))
+        return operations
