@@ -92,7 +92,10 @@ def forward(config: Config, layer: Layer, x: Tile, constant: Buffer, y: Tile) ->
 
 def backward(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
              beside: Beside) -> list[Operation]:
-    """dx at each pixel = the sum of dy over the windows that hold it, over pixels; in E5M2."""
+    """dx at each pixel = the sum of dy over the windows that hold it, over pixels; in E5M2.
+
+    `beside` has no element: the drain would scale it too.
+    """
     pool, shape = layer.pool, layer.input
     if (pool.rows, pool.columns, pool.padding) == (shape.height, shape.width, 0):
         return [_whole(config, layer, dy, constant, dx, beside)]

@@ -88,7 +88,7 @@ class Backward(Pass):
         if not layer.pool:
             return self.forming.error_words(r)
         if not layer.pool.largest:
-            return layer.output.words
+            return layer.input.words + layer.output.words
         return (layer.input.words + layer.output.words * (1 + pools.number_words(layer.pool))
                 + pools.error_words(layer.pool, layer.input))
 
@@ -129,15 +129,19 @@ class Backward(Pass):
         layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
         above = self.memory.gradients[self.graph.outputs[r]]
         error = self.step.fill(above, part.start, len(part))
-        if not layer.pool.largest:
-            constants = self.memory.constants[averages.factors(layer.pool)]
+        constants = self.memory.constants.get(averages.factors(layer.pool))
+        if not layer.pool.largest and not beside.element:
             self.emit(averages.backward(self.config, layer, error, constants, dy, beside), tag)
             return
-        x = (formed or self.forming.form(made, part.start, len(part))).y
-        number = pools.Numbers.new(layer.pool, len(part), layer.output)
-        self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
         spread = Tile.new(f"error of {layer.name}", len(part), layer.input)
-        self.emit(pools.error(label, error, number, spread, layer.pool, None))
+        if layer.pool.largest:
+            x = (formed or self.forming.form(made, part.start, len(part))).y
+            number = pools.Numbers.new(layer.pool, len(part), layer.output)
+            self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
+            self.emit(pools.error(label, error, number, spread, layer.pool, None))
+        else:
+            self.emit(averages.backward(self.config, layer, error, constants, spread, Beside()),
+                      tag)
         self.emit(constant.through(self.config, f"{layer.name} BP", spread, dy, beside,
                                    self.memory.identity), tag)
 

@@ -86,7 +86,7 @@ class Memory:
         for layer in layers:
             if layer.pool and not layer.pool.largest:
                 self._constant(averages.factors(layer.pool))
-        if any(layer.pool and layer.pool.largest for layer in layers) or any(
+        if any(layer.pool for layer in layers) or any(
                 made.shortcut is not None for made in self.graph.maps):
             self._constant(IDENTITY)
         self._weights()

@@ -1,0 +1,107 @@
+"""Operations of one layer, run on the model, with random operands that are known outside too."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from isa.config import Config
+from isa.formats import E4M3
+from isa.memmap import Trap
+from isa.registers import Unit
+from sim import floats, raw, tensor, vector
+from sim.registers import defaults
+from verif import seeds
+from winnow.compiler import nests
+from winnow.compiler.operations import Buffer
+from winnow.compiler.text import resolve
+from winnow.compiler.tiles import Tile
+from winnow.graph import Layer
+from winnow.layout import channel_blocks, weight_tiles
+from winnow.network import Shape
+
+
+class Bench:
+    """A random chip, some images of a random layer, and a scratchpad of buffers one after the
+    other, filled at random.
+
+    Parameters
+    ----------
+    name : of the random numbers
+    random_layer : draws the layer
+    """
+
+    def __init__(self, name: str, random_layer: Callable[[np.random.Generator], Layer]):
+        self.generator = seeds.generator(name)
+        self.config = Config(cores=int(self.generator.choice([1, 2, 4])), scratchpad_kib=2048,
+                             block=int(self.generator.choice([8, 16, 32])), banks=32)
+        self.layer = random_layer(self.generator)
+        self.images = int(self.generator.choice([1, 2, 4, 8]))
+        self.words = self.generator.integers(0, 1 << 63, self.config.words, dtype=np.uint64)
+        self.next = 0
+
+    def buffer(self, words: int) -> Buffer:
+        self.next += words
+        return Buffer("", words, self.next - words)
+
+    def codes(self, fmt, shape, zeros: float = 0.3) -> np.ndarray:
+        """Codes of moderate numbers, so that sums stay within float64."""
+        value = self.generator.standard_normal(shape).astype(np.float32)
+        return floats.encode(fmt, np.where(self.generator.random(shape) < zeros, 0, value))[0]
+
+    def put(self, array: np.ndarray) -> Buffer:
+        """Store an array in its own order; its buffer."""
+        words = np.ascontiguousarray(array).reshape(-1).view(np.uint64)
+        buffer = self.buffer(words.size)
+        self.words[buffer.address:buffer.address + words.size] = words
+        return buffer
+
+    def map(self, fmt, shape: Shape):
+        """A random map: float64 (image, channel, row, column), and its tile."""
+        codes = self.codes(fmt, (self.images, shape.height, shape.width, shape.channels))
+        value = floats.values(fmt)[codes].astype(np.float64).transpose(0, 3, 1, 2)
+        return value, Tile(self.put(channel_blocks(codes)), self.images, shape)
+
+    def tile(self, shape: Shape) -> Tile:
+        return Tile(self.buffer(self.images * shape.words), self.images, shape)
+
+    def sums(self, blocks: int) -> Buffer:
+        """Statistics that begin at zero."""
+        buffer = self.buffer(blocks * nests.stats_words(self.config))
+        self.words[buffer.address:buffer.address + buffer.words] = 0
+        return buffer
+
+    def read_sums(self, buffer: Buffer) -> np.ndarray:
+        """Both sums of each channel, (2, channels), as float64."""
+        words = self.words[buffer.address:buffer.address + buffer.words]
+        values, poison = raw.decode_raw(self.config, words.reshape(-1, 2, self.config.raw_words))
+        assert not poison.any()
+        unit = 2.0**self.config.lowest_exponent
+        return values.astype(np.float64).transpose(1, 0, 2).reshape(2, -1) * unit
+
+    def weights(self):
+        layer = self.layer
+        codes = self.codes(E4M3, (layer.output.channels, layer.input.channels,
+                                  layer.kernel, layer.kernel))
+        return number(E4M3, codes), self.put(weight_tiles(codes))
+
+    def run(self, operation) -> None:
+        registers = defaults(operation.unit)
+        for name, fields in resolve(operation).items():
+            registers[name] = registers[name] | fields
+        unit = {Unit.TENSOR: tensor, Unit.VECTOR: vector}[operation.unit]
+        assert unit.execute(self.config, registers, self.words).trap is Trap.NONE
+
+    def read(self, buffer: Buffer, dtype) -> np.ndarray:
+        return self.words[buffer.address:buffer.address + buffer.words].view(dtype)
+
+    def read_map(self, tile: Tile) -> np.ndarray:
+        """Codes of a tile as (image, channel, row, column)."""
+        shape = tile.shape
+        blocks = self.read(tile.buffer, np.uint8).reshape(
+            self.images, shape.blocks, shape.height, shape.width, 8)
+        whole = blocks.transpose(0, 1, 4, 2, 3).reshape(self.images, -1, shape.height, shape.width)
+        return whole[:, :shape.channels]
+
+
+def number(fmt, codes) -> np.ndarray:
+    return floats.values(fmt)[codes].astype(np.float64)
