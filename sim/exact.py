@@ -9,28 +9,25 @@ import numpy as np
 FLOAT64_BITS = 53
 
 
-def matmul(a: np.ndarray, b: np.ndarray, lowest: int) -> np.ndarray:
+def matmul(a: np.ndarray, b: np.ndarray, largest: float) -> np.ndarray:
     """Sums of products over the last axis of `a` and the last but one of `b`, exactly.
 
     Parameters
     ----------
-    a, b : float64 arrays, finite, shapes (..., m, k) and (..., k, n)
-    lowest : every product is a multiple of 2**lowest
+    a, b : float64 arrays of integers, each of 4 significant bits, (..., m, k) and (..., k, n)
+    largest : magnitude that no product exceeds
 
     Returns
     -------
-    (..., m, n) sums in units of 2**lowest
+    (..., m, n) sums
     """
-    depth = a.shape[-1]
-    top_a, top_b = (np.max(np.abs(x), initial=0) for x in (a, b))
-    if depth * top_a * top_b < 2.0 ** (FLOAT64_BITS + lowest):
-        return np.ldexp(np.matmul(a, b), -lowest)
+    if a.shape[-1] * largest < 2.0**FLOAT64_BITS:
+        return np.matmul(a, b)
     total = 0
     for part_a in _parts(a):
         for part_b in _parts(b):
             # 4 significant bits in each factor, a range of 2**8 in each part.
-            product = np.matmul(part_a, part_b)
-            total = total + _integers(product, lowest)
+            total = total + _integers(np.matmul(part_a, part_b))
     return total
 
 
@@ -41,11 +38,11 @@ def _parts(x: np.ndarray):
         yield np.where(exponent // 8 == part, x, 0)
 
 
-def _integers(value: np.ndarray, lowest: int) -> np.ndarray:
-    """float64 values, multiples of 2**lowest, as Python integers in units of it."""
+def _integers(value: np.ndarray) -> np.ndarray:
+    """float64 integers as Python integers."""
     fraction, exponent = np.frexp(value)
     whole = np.ldexp(fraction, FLOAT64_BITS).astype(np.int64).astype(object)
-    shift = exponent - FLOAT64_BITS - lowest
+    shift = exponent - FLOAT64_BITS
     up, down = np.maximum(shift, 0).astype(object), np.maximum(-shift, 0).astype(object)
     return (whole << up) >> down
 
@@ -68,7 +65,7 @@ def to_binary32(sums: np.ndarray, exponent: int) -> np.ndarray:
     """`sums` times 2**exponent, rounded once to float32, nearest even; zero is +0."""
     if sums.dtype == object:
         sums = np.vectorize(_round_to_odd, otypes=[np.float64])(sums)
-    return np.ldexp(sums, exponent).astype(np.float32) + np.float32(0)
+    return (sums * 2.0**exponent).astype(np.float32) + np.float32(0)
 
 
 def _round_to_odd(value: int) -> float:

@@ -11,6 +11,7 @@ from isa.formats import BINARY32, FORMATS, Float, FormatCode
 
 CANONICAL_NAN = np.uint32(BINARY32.nan_code).view(np.float32)
 RANDOM_BITS = 16
+SMALL_SCALE = 100  # up to here the subnormal numbers of binary32 become zero
 
 
 @lru_cache
@@ -34,12 +35,41 @@ def values(fmt: Float) -> np.ndarray:
 
 def decode(fmt: Float, codes: np.ndarray) -> np.ndarray:
     """The float32 values of FP8 `codes` (uint8, any shape); NaN is canonical."""
-    return canonical(values(fmt)[codes])
+    return canonical(values(fmt))[codes]
+
+
+def decode_words(fmt: Float, words: np.ndarray, exponent: int = 0) -> np.ndarray:
+    """The same of words, uint64 (..., n) to (..., 8 * n), in units of 2**`exponent`."""
+    pairs = np.ascontiguousarray(words, "<u8").view("<u2")
+    return _pairs(fmt, exponent).take(pairs, axis=0).reshape(*words.shape[:-1], -1)
+
+
+@lru_cache
+def _pairs(fmt: Float, exponent: int) -> np.ndarray:
+    """The values of two codes, (code of both, 2): one look-up for two elements."""
+    value = np.ldexp(canonical(values(fmt)), -exponent)
+    return np.stack([np.tile(value, 256), np.repeat(value, 256)], axis=1)
+
+
+def special(fmt: Float, codes: np.ndarray) -> np.ndarray:
+    """True where an FP8 code is infinity or NaN."""
+    return codes & 0x7F > fmt.max_code
 
 
 def canonical(value: np.ndarray) -> np.ndarray:
-    """`value` (float32) with every NaN replaced by 0x7FC00000."""
-    return np.where(np.isnan(value), CANONICAL_NAN, value)
+    """`value` (float32) with every NaN as 0x7FC00000."""
+    nan = np.isnan(value)
+    return np.where(nan, CANONICAL_NAN, value) if nan.any() else value
+
+
+def relu(value: np.ndarray) -> np.ndarray:
+    """`value` (float32) where it is above zero or NaN, else +0."""
+    return np.maximum(value, np.float32(0)) + np.float32(0)
+
+
+def masked(value: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """`value` (float32) where `live`, else +0."""
+    return (value.view(np.uint32) * live).view(np.float32)
 
 
 def encode(fmt: Float, value: np.ndarray, scale: int = 0, random: np.ndarray | None = None):
@@ -61,19 +91,21 @@ def encode(fmt: Float, value: np.ndarray, scale: int = 0, random: np.ndarray | N
     if random is not None:
         return _round(fmt, value, scale, random)
     bits = value.view(np.uint32)
-    if np.any((bits & 0x7F800000 == 0) & (bits & 0x7FFFFF != 0)):
+    if scale > SMALL_SCALE and np.any((bits & 0x7F800000 == 0) & (bits & 0x7FFFFF != 0)):
         return _round(fmt, value, scale, None)
-    codes, saturated = _rounded_halves(fmt, scale)
     # Rounding to odd into the top 16 bits loses nothing that rounding to 3 bits could see.
     half = (bits >> 16) | (bits & 0xFFFF != 0)
-    return codes[half], saturated[half]
+    both = _rounded_halves(fmt, scale).take(half)
+    return both.astype(np.uint8), both > 0xFF
 
 
 @lru_cache(maxsize=64)
-def _rounded_halves(fmt: Float, scale: int):
-    """`_round` of every binary32 number whose low 16 bits are zero, by its high 16 bits."""
+def _rounded_halves(fmt: Float, scale: int) -> np.ndarray:
+    """`_round` of every binary32 number whose low 16 bits are zero, by its high 16 bits: codes,
+    and 0x100 where saturated."""
     tops = (np.arange(1 << 16, dtype=np.uint32) << 16).view(np.float32)
-    return _round(fmt, tops, scale, None)
+    codes, saturated = _round(fmt, tops, scale, None)
+    return codes | saturated.astype(np.uint16) << 8
 
 
 def _round(fmt: Float, value: np.ndarray, scale: int, random: np.ndarray | None):

@@ -16,6 +16,20 @@ class Items:
     address: np.ndarray
     inside: np.ndarray
 
+    def reshape(self, *shape: int) -> "Items":
+        return Items(self.address.reshape(shape), self.inside.reshape(shape))
+
+    def transpose(self, *axes: int) -> "Items":
+        return Items(self.address.transpose(axes), self.inside.transpose(axes))
+
+    def __getitem__(self, part) -> "Items":
+        return Items(self.address[part], self.inside[part])
+
+
+def everywhere(address: np.ndarray) -> Items:
+    """Items of a stream without a window."""
+    return Items(address, np.ones(address.shape, bool))
+
 
 def nest(registers, prefix: str, counts: dict[str, int], axes: tuple[str, ...],
          window: bool = True) -> Items:
@@ -28,9 +42,9 @@ def nest(registers, prefix: str, counts: dict[str, int], axes: tuple[str, ...],
     window : whether the stream has a window; without it everything is inside
     """
     address = _affine(registers, prefix, "stride", counts, axes)
-    address = (address + registers[f"{prefix}.base"]["address"]) & ((1 << ADDRESS_BITS) - 1)
+    address = wrapped(address + registers[f"{prefix}.base"]["address"])
     if not window:
-        return Items(address, np.ones(address.shape, bool))
+        return everywhere(address)
     bounds = registers[f"{prefix}.window"]
     row = bounds["y"] + _affine(registers, prefix, "dy", counts, axes)
     column = bounds["x"] + _affine(registers, prefix, "dx", counts, axes)
@@ -46,28 +60,52 @@ def _affine(registers, prefix, field, counts, axes):
     return total
 
 
-def gather(words: np.ndarray, items: Items) -> np.ndarray:
-    """The words of `items`, zero outside the window; ADDRESS for one beyond the scratchpad."""
-    check(words, items)
-    return np.where(items.inside, words[np.where(items.inside, items.address, 0)], 0)
+def wrapped(address: np.ndarray) -> np.ndarray:
+    """Addresses as they are held."""
+    return address & ((1 << ADDRESS_BITS) - 1)
 
 
-def check(words: np.ndarray, items: Items, length: int = 1) -> None:
-    """ADDRESS unless `length` words from each item inside lie in the scratchpad."""
-    require(not np.any(items.inside & (items.address > words.size - length)), Trap.ADDRESS)
+class Runs:
+    """`length` consecutive words at each item of a stream that is inside its window.
+
+    Where they lie is found once, for all times that an operation runs.
+
+    Parameters
+    ----------
+    items : Items
+    size : words of the scratchpad; ADDRESS where a run goes beyond
+    """
+
+    def __init__(self, items: Items, size: int, length: int = 1):
+        require(not np.any(items.inside & (items.address > size - length)), Trap.ADDRESS)
+        self.shape = (*items.address.shape, length)
+        self.inside = None if items.inside.all() else items.inside
+        address = items.address if self.inside is None else items.address[items.inside]
+        self.index = address[..., np.newaxis] + np.arange(length)
+
+    def read(self, words: np.ndarray) -> np.ndarray:
+        """(items, length), zero outside the window."""
+        if self.inside is None:
+            return words.take(self.index)
+        rows = np.zeros(self.shape, np.uint64)
+        rows[self.inside] = words.take(self.index)
+        return rows
+
+    def write(self, words: np.ndarray, rows: np.ndarray) -> None:
+        """`rows` (items, length), where they are inside the window."""
+        words[self.index] = rows if self.inside is None else rows[self.inside]
 
 
 def as_bytes(words: np.ndarray) -> np.ndarray:
-    """uint64 (...,) as uint8 (..., 8), element 0 first."""
-    return np.ascontiguousarray(words, "<u8")[..., np.newaxis].view(np.uint8)
+    """uint64 (..., n) as uint8 (..., 8 * n), element 0 first."""
+    return np.ascontiguousarray(words, "<u8").view(np.uint8)
 
 
 def as_words(elements: np.ndarray) -> np.ndarray:
-    """uint8 (..., 8 * n) or uint32 (..., 2 * n) as uint64 (..., n)."""
+    """uint8 (..., 8 * n) or 32 bits (..., 2 * n) as uint64 (..., n)."""
     return np.ascontiguousarray(elements).view("<u8")
 
 
 def element_index(address: np.ndarray, base: int) -> np.ndarray:
     """The numbers of the 8 elements of each FP8 word in its tensor, (..., 8)."""
-    offset = (address - base) & ((1 << ADDRESS_BITS) - 1)
-    return 8 * offset[..., np.newaxis] + np.arange(8)
+    return 8 * wrapped(address - base)[..., np.newaxis] + np.arange(8)

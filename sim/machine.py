@@ -20,9 +20,11 @@ from isa.memmap import Control, Flag, Status, Trap
 from isa.registers import BY_INDEX, Unit
 from sim import move, tensor, vector
 from sim.outcome import Outcome, TrapError, require
-from sim.registers import defaults
+from sim.registers import Values, registers_of
 
 WORD32 = 1 << 32
+PLANS = 1 << 12  # operations that a machine remembers, more than a training step has
+UNITS = {Unit.TENSOR: tensor.Operation, Unit.VECTOR: vector.Operation, Unit.MOVE: move.Operation}
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Operation:
     wait: int
     post: int
     tag: int
-    registers: dict
+    values: Values
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Loop:
 
 @dataclass
 class State:
-    """Everything that a start resets."""
+    """Everything that a start resets; `registers` are those that are not at their defaults."""
 
     pc: int = 0
     done: bool = False
@@ -56,7 +58,7 @@ class State:
     scalars: list[int] = field(default_factory=lambda: [0] * SCALARS)
     loops: list[Loop] = field(default_factory=list)
     tokens: list[int] = field(default_factory=lambda: [0] * TOKENS)
-    registers: dict = field(default_factory=lambda: {u: defaults(u) for u in Unit})
+    registers: dict[Unit, dict[int, int]] = field(default_factory=lambda: {u: {} for u in Unit})
     pending: dict[Unit, Operation] = field(default_factory=dict)
     counters: Counter = field(default_factory=Counter)
     tag_words: Counter = field(default_factory=Counter)
@@ -67,15 +69,21 @@ class Machine:
 
     Operations happen at once, each when its turn and its tokens allow: a program that orders its
     operations as docs/architecture.md asks ("Order") leaves the same memory as on the chip.
+    Programs repeat their operations, so what follows from registers alone is kept: `_planned`.
     """
 
     def __init__(self, config: Config, external: np.ndarray):
         self.config = config
         self.external = external
+        whole = external.size // INSTRUCTION_BYTES * INSTRUCTION_BYTES
+        self.instructions = external[:whole].view("<u8")
         self.words = np.zeros(config.words, np.uint64)
         self.state = State(done=True)
         self.program = 0
         self.interrupt_enable = 0
+        self._planned = lru_cache(PLANS)(self._plan)
+        self._actions = {row.mnemonic: getattr(self, f"_do_{row.mnemonic}")
+                         for row in instructions.TABLE}
 
     def start(self, program: int) -> None:
         """Begin the program at byte address `program`."""
@@ -122,7 +130,7 @@ class Machine:
         try:
             mnemonic, values = self._fetch(pc)
             state.pc = pc + 1
-            getattr(self, f"_do_{mnemonic}")(**values)
+            self._actions[mnemonic](**values)
             state.counters["instructions"] += 1
             while state.loops and state.pc == state.loops[-1].end:
                 loop = state.loops[-1]
@@ -135,10 +143,9 @@ class Machine:
             self._trap(trap.cause, pc)
 
     def _fetch(self, pc: int):
-        address = self.program + pc * INSTRUCTION_BYTES
-        require(address + INSTRUCTION_BYTES <= self.external.size, Trap.BUS)
-        word = int(self.external[address:address + INSTRUCTION_BYTES].view("<u8")[0])
-        return _decode(word)
+        index = self.program // INSTRUCTION_BYTES + pc
+        require(index < self.instructions.size, Trap.BUS)
+        return _decode(self.instructions.item(index))
 
     def _trap(self, cause: Trap, pc: int) -> None:
         state = self.state
@@ -190,23 +197,23 @@ class Machine:
         self._do_loop(self.state.scalars[rs], end)
 
     def _do_set(self, register, value):
-        unit, name, values = _register(register, value)
-        self._wait_for(lambda: unit not in self.state.pending)
-        self.state.registers[unit][name] = values
+        unit = BY_INDEX[register].unit
+        self._wait_for_room(unit)
+        self.state.registers[unit][register] = value
 
     def _do_setr(self, register, rs, imm):
         self._do_set(register, (self.state.scalars[rs] + imm) % WORD32)
 
     def _do_clear(self, unit):
         unit = Unit(unit)
-        self._wait_for(lambda: unit not in self.state.pending)
-        self.state.registers[unit] = defaults(unit)
+        self._wait_for_room(unit)
+        self.state.registers[unit] = {}
 
     def _do_run(self, unit, wait, post, tag):
         unit = Unit(unit)
-        self._wait_for(lambda: unit not in self.state.pending)
-        registers = dict(self.state.registers[unit])
-        self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag, registers)
+        self._wait_for_room(unit)
+        values = frozenset(self.state.registers[unit].items())
+        self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag, values)
         self._progress()
 
     def _do_sync(self, wait, post):
@@ -225,6 +232,11 @@ class Machine:
         while not condition():
             require(self._progress(), Trap.DEADLOCK)
 
+    def _wait_for_room(self, unit: Unit) -> None:
+        """Operations go on until `unit` has none pending."""
+        while unit in self.state.pending:
+            require(self._progress(), Trap.DEADLOCK)
+
     def _progress(self) -> bool:
         """Start every pending operation that can; True if there was one."""
         started = False
@@ -237,22 +249,17 @@ class Machine:
         return started
 
     def _execute(self, unit: Unit, operation: Operation) -> None:
-        arguments = self.config, operation.registers, self.words
-        match unit:
-            case Unit.TENSOR:
-                outcome = tensor.execute(*arguments)
-            case Unit.VECTOR:
-                outcome = vector.execute(*arguments)
-            case Unit.MOVE:
-                outcome = move.execute(*arguments, self.external)
-        if outcome.trap is not Trap.NONE:
-            self._trap(outcome.trap, operation.pc)
-            return
-        self._count(outcome, operation)
         try:
+            memories = (self.words, self.external) if unit is Unit.MOVE else (self.words,)
+            outcome = self._planned(unit, operation.values).run(*memories)
+            self._count(outcome, operation)
             self._give(operation.post)
         except TrapError as trap:
             self._trap(trap.cause, operation.pc)
+
+    def _plan(self, unit: Unit, values: Values):
+        """The operation of `unit` that these register values ask for."""
+        return UNITS[unit](self.config, registers_of(unit, values))
 
     def _count(self, outcome: Outcome, operation: Operation) -> None:
         counters = self.state.counters
@@ -293,10 +300,3 @@ def _decode(word: int):
         require(values.get("value", 0) & ~fields.used_bits(register.fields) == 0, Trap.ILLEGAL)
     require(values.get("offset", 0) % 4 == 0, Trap.ILLEGAL)
     return row.mnemonic, values
-
-
-@lru_cache(maxsize=1 << 16)
-def _register(index: int, value: int):
-    """Unit, name and field values of a register that takes `value`."""
-    register = BY_INDEX[index]
-    return register.unit, register.name, fields.decode(register.fields, value)

@@ -7,10 +7,12 @@ from sim import exact
 from sim.loops import as_bytes, as_words
 
 
-def encode_raw(config: Config, sums: np.ndarray, poison: np.ndarray) -> np.ndarray:
-    """Sums and poison (..., tree) as raw words (..., raw_words)."""
-    if sums.dtype != object and not poison.any():
-        return _encode_small(config, sums.astype(np.int64))
+def encode_raw(config: Config, sums: np.ndarray, poison: np.ndarray | None) -> np.ndarray:
+    """Sums and poison (..., tree) as raw words (..., raw_words); None is no poison at all."""
+    if poison is None or not poison.any():
+        if sums.dtype != object:
+            return _encode_small(config, sums.astype(np.int64))
+        poison = False
     low = 1 << WORD_BITS
     value = np.where(poison, -(1 << (config.accumulator_bits - 1)), exact.as_integers(sums))
     words = [(value % low).astype(np.uint64)]
@@ -29,7 +31,7 @@ def _encode_small(config: Config, value: np.ndarray) -> np.ndarray:
 def decode_raw(config: Config, words: np.ndarray):
     """Raw words (..., raw_words) as sums and poison (..., tree)."""
     low = np.ascontiguousarray(words[..., :TREES]).view(np.int64)
-    highs = [as_bytes(words[..., i]).view(np.int8) for i in range(TREES, config.raw_words)]
+    highs = [as_bytes(words[..., i:i + 1]).view(np.int8) for i in range(TREES, config.raw_words)]
     if highs and np.max(np.abs(low >> 1), initial=0) < 1 << exact.FLOAT64_BITS - 1 and all(
             np.array_equal(high, low >> (WORD_BITS - 1)) for high in highs):
         return low.astype(np.float64), np.zeros(low.shape, bool)

@@ -1,13 +1,24 @@
 """Register values as the model holds them: name to field to value."""
 
-from isa.registers import VECTOR_LOOPS, Unit, of_unit
+from isa import fields
+from isa.registers import BY_INDEX, VECTOR_LOOPS, Unit, of_unit
 
 Registers = dict[str, dict[str, int]]
+Values = frozenset[tuple[int, int]]  # of registers: index, value
 
 
 def defaults(unit: Unit) -> Registers:
     """All registers of `unit` with their defaults."""
     return {r.name: {f.name: f.default for f in r.fields} for r in of_unit(unit)}
+
+
+def registers_of(unit: Unit, values: Values) -> Registers:
+    """All registers of `unit`, those in `values` with these."""
+    registers = defaults(unit)
+    for index, value in values:
+        register = BY_INDEX[index]
+        registers[register.name] = fields.decode(register.fields, value)
+    return registers
 
 
 def vector_counts(registers: Registers) -> dict[str, int]:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from isa.config import Config
+from isa.formats import Float
 from sim import exact, floats
-from sim.loops import Items, check
+from sim.loops import Runs, as_bytes, everywhere
 from sim.raw import decode_raw, encode_raw
 
 SUMS = 2  # of o, and of o times a factor
@@ -16,50 +17,60 @@ class Statistics:
     Parameters
     ----------
     config : Config
-    mode : StatsMode; zero does nothing
-    address : (blocks, drained groups x cores), where the two raw positions of each lie
+    formats : of o and of its factor
+    address : (block, core), where the two raw positions of each lie
     """
 
-    def __init__(self, config: Config, mode: int, address: np.ndarray):
-        self.config = config
-        self.mode = mode
-        self.address = address
-        self.totals: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # sums, poison: (SUMS, tree)
+    def __init__(self, config: Config, formats: tuple[Float, Float], address: np.ndarray):
+        self.config, self.formats = config, formats
+        address = address.ravel()
+        self.order = np.argsort(address, kind="stable")  # brings together what adds up
+        different, self.first = np.unique(address[self.order], return_index=True)
+        self.places = Runs(everywhere(different), config.words, SUMS * config.raw_words)
 
-    def add(self, part, formats, codes: np.ndarray, factor: np.ndarray) -> None:
-        """Take elements `codes` and their factors, (block, core, position, tree), of the blocks
-        `part`. What is not written is zero."""
-        (o, o_special), (f, f_special) = (
-            _finite(fmt, c) for fmt, c in zip(formats, (codes, factor), strict=True))
-        live, f_live = (~floats.element_zero(c) for c in (codes, factor))
+    def add(self, words: np.ndarray, o: np.ndarray, factor: np.ndarray) -> None:
+        """Add those of elements o and their factors, uint64 (block, core, position, 1); what is
+        not written is zero."""
+        codes = [as_bytes(w) for w in (o, factor)]
+        special = [floats.special(fmt, c) for fmt, c in zip(self.formats, codes, strict=True)]
+        sums = self._together(self._sums(o, factor, special))
+        shape = len(self.first), SUMS, -1
+        old, poison = decode_raw(self.config, self.places.read(words).reshape(shape))
+        if special[0].any() or special[1].any():
+            live = [~floats.element_zero(c) for c in codes]
+            new = [special[0], special[0] & live[1] | live[0] & special[1]]
+            new = np.stack([p.any(axis=2) for p in new], axis=2)
+            poison = poison | (self._together(new.astype(np.float64)) > 0)
+        total = self._wrapped(exact.add(sums, old))
+        raw = encode_raw(self.config, total, poison)
+        self.places.write(words, raw.reshape(len(self.first), -1))
+
+    def _sums(self, o, factor, special) -> np.ndarray:
+        """Over positions, (block, core, SUMS, tree), in units of the lowest bit."""
         lowest = self.config.lowest_exponent
-        dots = [_dot(o, np.ones_like(o), lowest), _dot(o, f, lowest)]
-        if any(d.dtype == object for d in dots):
-            dots = [exact.as_integers(d) for d in dots]
-        sums = np.stack(dots, axis=-2)
-        poison = np.stack([o_special.any(axis=-2),
-                           (o_special & f_live | live & f_special).any(axis=-2)], axis=-2)
-        for where in np.ndindex(sums.shape[:2]):
-            self._total(int(self.address[part][where]), sums[where], poison[where])
+        unit = self.formats[0].lowest_exponent
+        a, b = (floats.decode_words(fmt, w, exponent).astype(np.float64) for fmt, w, exponent in
+                zip(self.formats, (o, factor), (unit, lowest - unit), strict=True))
+        for value, s in zip((a, b), special, strict=True):
+            if s.any():
+                value[s] = 0
+        one = np.full_like(b, 2.0 ** (unit - lowest))
+        most = np.abs(a).max() * max(np.abs(b).max(), one.flat[0])
+        if a.shape[2] * most < 2.0**exact.FLOAT64_BITS:
+            return np.stack([np.einsum("bcpt,bcpt->bct", a, f) for f in (one, b)], axis=2)
+        a, one, b = (x.swapaxes(2, 3) for x in (a, one, b))
+        sums = [exact.matmul(a[..., np.newaxis, :], f[..., np.newaxis], most)[..., 0, 0]
+                for f in (one, b)]
+        return np.stack([exact.as_integers(x) for x in sums], axis=2)
 
-    def _total(self, address: int, sums, poison) -> None:
-        before = self.totals.get(address)
-        if before:
-            sums, poison = exact.add(before[0], sums), before[1] | poison
-        self.totals[address] = sums, poison
-
-    def finish(self, words: np.ndarray) -> None:
-        """Add the sums to what `words` holds."""
-        if not self.mode:
-            return
-        check(words, Items(self.address, np.ones(self.address.shape, bool)),
-              SUMS * self.config.raw_words)
-        for address, (sums, poison) in self.totals.items():
-            place = slice(address, address + SUMS * self.config.raw_words)
-            old, poisoned = decode_raw(self.config, words[place].reshape(SUMS, -1))
-            total = self._wrapped(exact.add(sums, old))
-            words[place] = encode_raw(self.config, total, poison | poisoned).ravel()
-
+    def _together(self, sums: np.ndarray) -> np.ndarray:
+        """(block, core, SUMS, tree) added up by address, (address, SUMS, tree)."""
+        flat = sums.reshape(-1, *sums.shape[2:])
+        if len(flat) == len(self.first):
+            return flat[self.order]
+        if flat.dtype != object and np.abs(flat).max() * len(flat) >= 2.0**exact.FLOAT64_BITS:
+            flat = exact.as_integers(flat)
+        return np.add.reduceat(flat[self.order], self.first)
 
     def _wrapped(self, total: np.ndarray) -> np.ndarray:
         """Modulo 2**accumulator_bits, signed."""
@@ -67,15 +78,3 @@ class Statistics:
         if np.max(np.abs(total), initial=0) < half:
             return total
         return (exact.as_integers(total) + half) % (2 * half) - half
-
-
-def _finite(fmt, codes):
-    value = floats.values(fmt)[codes].astype(np.float64)
-    special = ~np.isfinite(value)
-    return np.where(special, 0, value), special
-
-
-def _dot(a: np.ndarray, b: np.ndarray, lowest: int) -> np.ndarray:
-    """Sums of products over positions, (block, core, tree), in units of 2**lowest."""
-    a, b = a.swapaxes(-1, -2), b.swapaxes(-1, -2)
-    return exact.matmul(a[..., np.newaxis, :], b[..., np.newaxis], lowest)[..., 0, 0]

@@ -8,7 +8,6 @@ from isa.config import Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
 from isa.registers import (
-    ADDRESS_BITS,
     REDUCED,
     VECTOR_INPUTS,
     VECTOR_LOOPS,
@@ -17,8 +16,8 @@ from isa.registers import (
     Operand,
     Reduce,
 )
-from sim import exact, floats, functions
-from sim.loops import Items, as_bytes, as_words, check, element_index, nest
+from sim import floats, functions
+from sim.loops import Runs, as_words, element_index, everywhere, nest, wrapped
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers, vector_counts
 
@@ -34,16 +33,19 @@ def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
     A trap is reported in the outcome; the words that the operation writes are undefined then.
     """
     try:
-        _Operation(registers, words).run()
+        return Operation(config, registers).run(words)
     except TrapError as trap:
         return Outcome(trap=trap.cause)
-    return Outcome()
 
 
-class _Operation:
-    def __init__(self, registers: Registers, words: np.ndarray):
-        self.registers = registers
-        self.words = words
+class Operation:
+    """A vector operation: everything that follows from its registers. It may run many times.
+
+    `TrapError` where it may not run at all.
+    """
+
+    def __init__(self, config: Config, registers: Registers):
+        self.config, self.registers = config, registers
         self.op = registers["vector.op"]
         self.counts = vector_counts(registers)
         self.groups = prod(self.counts.values())
@@ -51,20 +53,33 @@ class _Operation:
         self.outputs = [o for o in VECTOR_OUTPUTS if registers[f"vector.{o}.mode"]["enable"]]
         if self.reduce == Reduce.SUM and "o2" in self.outputs:
             self.outputs.remove("o2")
-
-    def run(self) -> None:
         self._check()
-        inputs = {name: self._read(name) for name in self._used()}
-        t, u = self._lanes(inputs)
+        self.inputs = {i: self._runs(i, registers["vector.inputs"][i]) for i in self._used()}
+        loops = VECTOR_LOOPS[2:] if self.reduce == Reduce.MAX else VECTOR_LOOPS
+        self.written = {o: self._runs(o, registers[f"vector.{o}.mode"]["format"], loops)
+                        for o in self.outputs}
+        if self.reduce == Reduce.SUM:
+            self.sums = self._runs("o2", FormatCode.BINARY32, VECTOR_LOOPS[2:])
+        self.coefficients = {k: self._coefficients(k)
+                             for k in range(3) if self.op["channel"] >> k & 1}
+
+    def run(self, words: np.ndarray) -> Outcome:
+        """Once, on the scratchpad `words`, which it changes."""
+        inputs = {name: self._read(words, name) for name in self.inputs}
+        t, u = self._lanes(words, inputs)
         # Everything that is read was read: an output may stand where an input stood.
         if self.reduce == Reduce.MAX:
-            self._largest(u if self.op["source"] else t, inputs.get("x"))
-            return
+            results = self._largest(u if self.op["source"] else t, inputs.get("x"))
+        else:
+            results = {o: u if self._mode(o)["source"] else t for o in self.outputs}
         for name in self.outputs:
-            source = self.registers[f"vector.{name}.mode"]["source"]
-            self._write(name, u if source else t, VECTOR_LOOPS)
+            self._write(words, name, results[name])
         if self.reduce == Reduce.SUM:
-            self._sums(u if self.op["source"] else t)
+            self.sums.write(words, as_words(self._sums(u if self.op["source"] else t)))
+        return Outcome()
+
+    def _mode(self, output: str) -> dict[str, int]:
+        return self.registers[f"vector.{output}.mode"]
 
     def _check(self):
         op = self.op
@@ -90,50 +105,47 @@ class _Operation:
             named.add(Operand.X)
         return [i for i in VECTOR_INPUTS if Operand[i.upper()] in named]
 
-    def _items(self, name: str, length: int, loops=VECTOR_LOOPS) -> Items:
-        """First words of all groups of a stream, flat, each `length` words inside."""
+    def _runs(self, name: str, code: int, loops=VECTOR_LOOPS) -> Runs:
+        """The words of all groups of a stream whose format has that code, by group."""
         flat = {f"vector.{name}.base": self.registers[f"vector.{name}.base"]}
         for pair in ("n01", "n23", "n45"):
             for loop, stride in self.registers[f"vector.{name}.{pair}"].items():
                 flat[f"vector.{name}.{loop}"] = {"stride": stride}
-        items = nest(flat, f"vector.{name}", self.counts, loops[::-1], window=False)
-        items = Items(items.address.ravel(), items.inside.ravel())
-        check(self.words, items, length)
-        return items
+        items = nest(flat, f"vector.{name}", self.counts, loops[::-1], window=False).reshape(-1)
+        return Runs(items, self.config.words, 4 if code == FormatCode.BINARY32 else 1)
 
-    def _read(self, name: str) -> np.ndarray:
+    def _read(self, words: np.ndarray, name: str) -> np.ndarray:
         """float32 (groups, 8)."""
-        code = FormatCode(self.registers["vector.inputs"][name])
-        length = 4 if code is FormatCode.BINARY32 else 1
-        items = self._items(name, length)
-        rows = self.words[items.address[:, np.newaxis] + np.arange(length)]
-        if code is FormatCode.BINARY32:
+        code = self.registers["vector.inputs"][name]
+        rows = self.inputs[name].read(words)
+        if code == FormatCode.BINARY32:
             return rows.view(np.float32)
-        return floats.decode(floats.of_code(code), as_bytes(rows[:, 0]))
+        return floats.decode_words(floats.of_code(code), rows)
 
-    def _coefficient(self, i: int) -> np.ndarray:
+    def _coefficients(self, k: int) -> Runs:
+        """The words of K0, K1 or K2 by channel, by round of n5."""
+        first = (self.registers["vector.k.base"]["address"] + 4 * k
+                 + self.registers["vector.k.n5"]["stride"] * np.arange(self.counts["n5"]))
+        return Runs(everywhere(wrapped(first)), self.config.words, 4)
+
+    def _coefficient(self, words: np.ndarray, k: int) -> np.ndarray:
         """K0, K1 or K2: one float32, or (groups, 8)."""
-        if not self.op["channel"] >> i & 1:
-            return np.uint32(self.registers[f"vector.k{i}"]["value"]).view(np.float32)
-        rounds = self.counts["n5"]
-        first = (self.registers["vector.k.base"]["address"] + 4 * i
-                 + self.registers["vector.k.n5"]["stride"] * np.arange(rounds))
-        first &= (1 << ADDRESS_BITS) - 1
-        check(self.words, Items(first, np.ones(rounds, bool)), 4)
-        values = self.words[first[:, np.newaxis] + np.arange(4)].view(np.float32)
-        return np.repeat(values, self.groups // rounds, axis=0)
+        if k not in self.coefficients:
+            return np.uint32(self.registers[f"vector.k{k}"]["value"]).view(np.float32)
+        values = self.coefficients[k].read(words).view(np.float32)
+        return np.repeat(values, self.groups // len(values), axis=0)
 
-    def _lanes(self, inputs):
+    def _lanes(self, words, inputs):
         """t, and u after the activation, float32 (groups, 8)."""
         operands = {
             Operand.ZERO: np.float32(0),
             Operand.ONE: np.float32(1),
-            **{Operand.K0 + i: self._coefficient(i) for i in range(3)},
+            **{Operand.K0 + k: self._coefficient(words, k) for k in range(3)},
             **{Operand[name.upper()]: value for name, value in inputs.items()},
         }
         if self.op["gate"] and "y" in inputs:
             chosen = inputs["z"] == self.op["gate"] - 1
-            operands[Operand.Y] = np.where(chosen, inputs["y"], np.float32(0))
+            operands[Operand.Y] = floats.masked(inputs["y"], chosen)
         with np.errstate(all="ignore"):
             t = self._multiply_add(operands, _FIRST, self.op["negate_c"])
             t = np.broadcast_to(t, (self.groups, GROUP))
@@ -146,56 +158,46 @@ class _Operation:
         if activation is Activation.NONE:
             return u
         if activation is Activation.RELU:
-            return np.where((u > 0) | np.isnan(u), u, np.float32(0))
+            return floats.relu(u)
         if activation is Activation.MASK:
-            return np.where(inputs["z"] == 0, np.float32(0), u)
+            return floats.masked(u, inputs["z"] != 0)
         return functions.BY_ACTIVATION[activation](u)
 
     def _multiply_add(self, operands, names, negate):
         a, b, c = (operands[self.op[name]] for name in names)
-        product = floats.canonical(np.multiply(a, b, dtype=np.float32))
-        return floats.canonical(np.add(product, -c if negate else c, dtype=np.float32))
+        return floats.canonical(np.add(a * b, -c if negate else c))
 
-    def _write(self, name: str, value, loops):
-        mode = self.registers[f"vector.{name}.mode"]
+    def _write(self, words: np.ndarray, name: str, value: np.ndarray) -> None:
+        mode, runs = self._mode(name), self.written[name]
         if mode["format"] == FormatCode.BINARY32:
-            rows = as_words(np.ascontiguousarray(value).view(np.uint32))
-            items = self._items(name, 4, loops)
-        else:
-            items = self._items(name, 1, loops)
-            random = None
-            if mode["stochastic"]:
-                base = self.registers[f"vector.{name}.base"]["address"]
-                random = floats.random16(self.registers["vector.key"]["key"],
-                                         element_index(items.address, base))
-            codes, _ = floats.encode(floats.of_code(mode["format"]), value, mode["scale"], random)
-            rows = as_words(codes)
-        self.words[items.address[:, np.newaxis] + np.arange(rows.shape[1])] = rows
+            runs.write(words, as_words(value))
+            return
+        random = None
+        if mode["stochastic"]:
+            base = self.registers[f"vector.{name}.base"]["address"]
+            random = floats.random16(self.registers["vector.key"]["key"],
+                                     element_index(runs.index[:, 0], base))
+        codes, _ = floats.encode(floats.of_code(mode["format"]), value, mode["scale"], random)
+        runs.write(words, as_words(codes))
 
     def _inner(self, value):
         """float32 (rounds of the other loops, groups of n0 and n1, 8)."""
         return value.reshape(-1, prod(self.counts[n] for n in REDUCED), GROUP)
 
-    def _sums(self, value):
-        """8 sums over n0 and n1 for each round of the other loops."""
-        quantum = self.op["quantum"]
+    def _sums(self, value: np.ndarray) -> np.ndarray:
+        """8 sums over n0 and n1 for each round of the other loops, float32."""
+        unit = 2.0 ** self.op["quantum"]
         value = self._inner(value).astype(np.float64)
-        nan = np.isnan(value).any(axis=1)
-        whole = np.rint(np.ldexp(np.where(np.isnan(value), 0, value), -quantum))
-        whole = np.clip(whole, -SUM_LIMIT, SUM_LIMIT).astype(np.int64).sum(axis=1)
-        total = exact.to_binary32(whole.astype(object), quantum)
-        rows = as_words(np.where(nan, floats.CANONICAL_NAN, total).view(np.uint32))
-        items = self._items("o2", 4, VECTOR_LOOPS[2:])
-        self.words[items.address[:, np.newaxis] + np.arange(4)] = rows
+        nan = np.isnan(value)
+        whole = np.rint(np.where(nan, 0, value) / unit).clip(-SUM_LIMIT, SUM_LIMIT)
+        total = whole.astype(np.int64).sum(axis=1).astype(np.float32) * np.float32(unit)
+        return np.where(nan.any(axis=1), floats.CANONICAL_NAN, total)
 
-    def _largest(self, value, x):
-        """The first of the largest over n0 and n1, its x and its number."""
+    def _largest(self, value: np.ndarray, x: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The first of the largest over n0 and n1, its x and its number, by output."""
         value = self._inner(value)
+        x = np.zeros_like(value) if x is None else self._inner(x)
         # argmax takes the first of equal ones, and the first NaN before anything else
         number = np.argmax(value, axis=1)[:, np.newaxis]
-        x = np.zeros_like(value) if x is None else self._inner(x)
-        for name, what in (("o0", np.take_along_axis(value, number, axis=1)),
-                           ("o1", np.take_along_axis(x, number, axis=1)),
-                           ("o2", number.astype(np.float32))):
-            if name in self.outputs:
-                self._write(name, what[:, 0], VECTOR_LOOPS[2:])
+        largest, its_x = (np.take_along_axis(v, number, axis=1)[:, 0] for v in (value, x))
+        return {"o0": largest, "o1": its_x, "o2": number[:, 0].astype(np.float32)}

@@ -1,0 +1,155 @@
+"""The drain of the tensor operation: from sums to memory, by docs/architecture.md."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isa.config import Config
+from isa.formats import E4M3, FormatCode
+from isa.registers import AuxMode, StatsMode
+from sim import exact, floats
+from sim.loops import Items, Runs, as_bytes, as_words, element_index, everywhere, wrapped
+from sim.outcome import Outcome
+from sim.raw import decode_raw, encode_raw
+from sim.registers import Registers
+from sim.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the drain of an operation reads and writes.
+
+    Members
+    -------
+    output : items (block, core, position), the cores of all groups that drain one after another
+    aux : addresses of the same, whose steps mask and norm share
+    bias, stats : addresses (block, core)
+    """
+
+    output: Items
+    aux: np.ndarray
+    bias: np.ndarray
+    stats: np.ndarray
+
+    def __getitem__(self, blocks: slice) -> "Places":
+        return Places(*(p[blocks] for p in (self.output, self.aux, self.bias, self.stats)))
+
+
+class Drain:
+    """The drain of some blocks.
+
+    Parameters
+    ----------
+    places : Places of these blocks
+    """
+
+    def __init__(self, config: Config, registers: Registers, places: Places):
+        self.config, self.registers = config, registers
+        self.mode = mode = registers["tensor.mode"]
+        self.code = FormatCode(mode["output"])
+        raw = config.raw_words
+        self.places = places
+        self.output = Runs(places.output, config.words, words_of(config, self.code))
+        if mode["aux"]:
+            self.aux = self._beside("aux", raw if mode["aux"] == AuxMode.RAW else 1)
+        if mode["mask"]:
+            self.mask = self._beside("mask")
+        if mode["stats"] == StatsMode.NORM:
+            self.norm = self._beside("norm")
+        if mode["bias"]:
+            self.bias = Runs(everywhere(places.bias), config.words, 4)
+        if mode["stats"]:
+            self.statistics = Statistics(config, factors(mode), places.stats)
+
+    def _beside(self, stream: str, length: int = 1) -> Runs:
+        """The words of aux, mask or norm, at the rows and columns of the output."""
+        shift = self._base(stream) - self._base("aux")
+        return Runs(Items(wrapped(self.places.aux + shift), self.places.output.inside),
+                    self.config.words, length)
+
+    def _base(self, stream: str) -> int:
+        return self.registers[f"tensor.{stream}.base"]["address"]
+
+    def run(self, words: np.ndarray, sums: np.ndarray, poison: np.ndarray | None,
+            outcome: Outcome) -> None:
+        """Drain `sums` and `poison` (block, core, position, tree); None is no poison at all."""
+        mode = self.mode
+        if mode["aux"]:
+            sums, poison = self._added(words, sums, poison)
+        if self.code is FormatCode.RAW:
+            self.output.write(words, encode_raw(self.config, sums, poison))
+            return
+        value = exact.to_binary32(sums, self.config.lowest_exponent + mode["scale"])
+        if poison is not None:
+            value[poison] = floats.CANONICAL_NAN
+        if mode["bias"]:
+            bias = self.bias.read(words).view(np.float32)
+            value = floats.canonical(value + bias[:, :, np.newaxis])
+        if mode["relu"]:
+            value = floats.relu(value)
+        if self.code is FormatCode.BINARY32:
+            nan = np.isnan(value).any(axis=-1)
+            outcome.nan |= bool(np.any(nan & self.places.output.inside))
+            self.output.write(words, as_words(value))
+            return
+        self._elements(words, value, outcome)
+
+    def _added(self, words, sums, poison):
+        """Sums and poison with aux."""
+        more = self.aux.read(words)
+        if self.mode["aux"] == AuxMode.RAW:
+            more, poisoned = decode_raw(self.config, more)
+        else:
+            fmt = floats.of_code(self.code)
+            poisoned = floats.special(fmt, as_bytes(more))
+            more = floats.decode_words(fmt, more, self.config.lowest_exponent).astype(np.float64)
+            more[poisoned] = 0
+        if poisoned is not None and poisoned.any():
+            poison = poisoned if poison is None else poison | poisoned
+        return exact.add(sums, more), poison
+
+    def _elements(self, words, value, outcome: Outcome) -> None:
+        """FP8 from `value` on."""
+        mode, fmt = self.mode, floats.of_code(self.code)
+        codes, saturated = floats.encode(fmt, value, random=self._random())
+        if mode["turn_output"]:
+            codes, saturated = turn(codes), turn(saturated)
+        if self.output.inside is not None:
+            live = self.output.inside[..., np.newaxis]
+            codes, saturated = codes * live, saturated & live
+        if mode["mask"]:
+            live = ~floats.element_zero(as_bytes(self.mask.read(words)))
+            codes, saturated = codes * live, saturated & live
+        outcome.nan |= bool(floats.special(fmt, codes).any())
+        outcome.saturations += int(np.count_nonzero(saturated))
+        if mode["stats"]:
+            o = as_words(codes)
+            factor = o if mode["stats"] == StatsMode.SQUARE else self.norm.read(words)
+            self.statistics.add(words, o, factor)
+        self.output.write(words, as_words(codes))
+
+    def _random(self) -> np.ndarray | None:
+        """Random bits by (block, core, position, tree), before a turn of the output."""
+        if not self.mode["stochastic"]:
+            return None
+        index = element_index(self.places.output.address, self._base("output"))
+        if self.mode["turn_output"]:
+            index = turn(index)  # a turn is its own inverse
+        return floats.random16(self.registers["tensor.key"]["key"], index)
+
+
+def words_of(config: Config, output: FormatCode) -> int:
+    """Words of an output's position."""
+    return {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(output, 1)
+
+
+def factors(mode: dict[str, int]):
+    """Formats of the two factors of the second sum of the statistics."""
+    output = floats.of_code(mode["output"])
+    return output, output if mode["stats"] == StatsMode.SQUARE else E4M3
+
+
+def turn(elements: np.ndarray) -> np.ndarray:
+    """Transpose each 8 positions x 8 elements; the last two axes are positions and elements."""
+    groups = elements.reshape(*elements.shape[:-2], -1, 8, 8).swapaxes(-1, -2)
+    return groups.reshape(elements.shape)

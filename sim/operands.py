@@ -1,0 +1,62 @@
+"""The operands of a tensor operation as matrices, and their exact product."""
+
+import numpy as np
+
+from isa.formats import Float
+from sim import exact, floats
+from sim.loops import Items, Runs, as_bytes
+
+
+class Operand:
+    """Matrices (batch, n, k) of one operand; products are summed over k.
+
+    Each word of the scratchpad is decoded once, however often it stands in the matrices.
+
+    Parameters
+    ----------
+    fmt : format of the elements
+    exponent : values are in units of 2**exponent
+    items : words (batch, n, k / 8), or if they lie `across`, (batch, k, n / 8)
+    size : words of the scratchpad
+    """
+
+    def __init__(self, fmt: Float, exponent: int, items: Items, across: bool, size: int):
+        self.fmt, self.exponent, self.across = fmt, exponent, across
+        used = np.zeros(size, bool)
+        used[Runs(items, size).index] = True
+        self.address = np.flatnonzero(used)
+        place = np.cumsum(used) - 1
+        zero = self.address.size  # the row that stands for what is outside
+        self.place = np.where(items.inside, place.take(items.address, mode="clip"), zero)
+
+    def read(self, words: np.ndarray) -> np.ndarray:
+        """uint64 (rows, 1): the words that are used, and a zero."""
+        rows = np.zeros((self.address.size + 1, 1), np.uint64)
+        rows[:-1, 0] = words.take(self.address)
+        return rows
+
+    def matrices(self, rows: np.ndarray) -> np.ndarray:
+        """float64 (batch, n, k) of elements (rows, 8)."""
+        batch, lines, _ = self.place.shape
+        whole = rows.take(self.place, axis=0).reshape(batch, lines, -1).astype(np.float64)
+        return whole.swapaxes(1, 2) if self.across else whole
+
+
+def product(a: Operand, b: Operand, words: np.ndarray):
+    """Sums (batch, n of a, n of b) in the product of their units, and poison or None."""
+    rows = [x.read(words) for x in (a, b)]
+    codes = [as_bytes(r) for r in rows]
+    values = [floats.decode_words(x.fmt, r, x.exponent) for x, r in zip((a, b), rows, strict=True)]
+    special = [floats.special(x.fmt, c) for x, c in zip((a, b), codes, strict=True)]
+    poisoned = special[0].any() or special[1].any()
+    if poisoned:
+        for value, s in zip(values, special, strict=True):
+            value[s] = 0
+    largest = np.prod([np.abs(value).max() for value in values], dtype=np.float64)
+    sums = exact.matmul(a.matrices(values[0]), b.matrices(values[1]).swapaxes(1, 2), largest)
+    if not poisoned:
+        return sums, None
+    live = [~floats.element_zero(c) for c in codes]
+    poison = sum(np.matmul(a.matrices(x), b.matrices(y).swapaxes(1, 2))
+                 for x, y in ((special[0], live[1]), (live[0], special[1])))
+    return sums, poison > 0
