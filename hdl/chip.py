@@ -62,10 +62,11 @@ class Chip(wiring.Component):
             return [getattr(vector, name)[i] for i in range(config.vector_datapaths)
                     for name in names]
 
-        # The first of a list wins a bank: what the trees wait for comes first.
-        readers = [*tensor.stream, *tensor.stationary, tensor.aux,
-                   *vector_ports(VECTOR_INPUTS), *move.read_ports]
-        writers = [tensor.output, *vector_ports(VECTOR_OUTPUTS), *move.write_ports]
+        # The first of a list wins a bank: what the trees wait for comes first, and a beat of a
+        # move, which waits for its slowest word, before a word of the vector unit.
+        readers = [*tensor.stream, *tensor.stationary, tensor.aux, *move.read_ports,
+                   *vector_ports(VECTOR_INPUTS)]
+        writers = [tensor.output, *move.write_ports, *vector_ports(VECTOR_OUTPUTS)]
         m.submodules.scratchpad = scratchpad = Scratchpad(
             config=config, reads=len(readers), writes=len(writers))
 

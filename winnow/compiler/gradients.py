@@ -11,7 +11,7 @@ from isa.formats import FormatCode
 from isa.registers import AuxMode, Unit
 from winnow.compiler.nests import GROUP_WORDS, groups_registers, window
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
-from winnow.compiler.tiles import Tile, divisor, grouping
+from winnow.compiler.tiles import Tile, grouping
 from winnow.graph import Layer
 
 E4M3, E5M2, BINARY32, RAW = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.RAW
@@ -30,6 +30,7 @@ class Eight:
                 * (images // self.images))
 
 
+ENOUGH = 0.01  # of the cycles of an operation
 RECTANGLES = tuple(Eight(rows, LANES // rows) for rows in (1, 2, 4, 8))
 
 
@@ -60,7 +61,9 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, part: Part,
     row_passes = -(-height // eight.rows)
     g = grouping(config, layer.input.blocks, x.images // eight.images, row_passes)
     s, k, pad, columns = layer.stride, layer.kernel, layer.padding, layer.input.width
-    outputs = divisor(dy.shape.blocks, config.block // LANES)
+    passes = g.images * -(-width // eight.columns) * (row_passes if g.by_images else g.rows)
+    outputs = _outputs_at_once(config, dy.shape.blocks, layer.input.blocks // g.cores * k * k,
+                               passes, g.cores)
     row = config.raw_words if part.raw else GROUP_WORDS
     old = config.raw_words
     tile = TREES * k * k  # rows from one channel block's gradient to the next
@@ -117,6 +120,20 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, part: Part,
         registers["tensor.aux.base"] = {"address": At(part.before)}
         reads.append(part.before)
     return Operation(f"{layer.name} WU", Unit.TENSOR, registers, reads, [part.after])
+
+
+def _outputs_at_once(config: Config, blocks: int, nests: int, passes: int, cores: int) -> int:
+    """How many of the output blocks share a tile: as many as accumulators hold, but fewer where
+    that takes a hundredth off, since what is drained last is drained while nothing is fed."""
+    def cycles(outputs):
+        # tiles of all cores may begin in the same bank
+        feed = passes * max(LANES * outputs, TREES + cores - 1)
+        drain = LANES * outputs * cores * config.raw_words
+        return blocks // outputs * nests * max(feed, drain) + drain
+
+    choices = [n for n in range(1, config.block // LANES + 1) if blocks % n == 0]
+    least = min(map(cycles, choices))
+    return max(n for n in choices if cycles(n) <= (1 + ENOUGH) * least)
 
 
 def passes_of(layer: Layer, images: int) -> int:
