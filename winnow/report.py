@@ -39,8 +39,8 @@ class Report:
         self.counters = counters
         self.cycles = counters["cycles"]
         for phase in PHASES:
-            rows = [(layer.name, tags[program.tags[i, phase]])
-                    for i, layer in enumerate(program.layers) if (i, phase) in program.tags]
+            rows = [(group.name, found) for group, found in zip(program.counted, tags, strict=False)
+                    if group.phase == phase]
             busy, words = (sum(row[name] for _, row in rows) for name in ("busy", "words"))
             self.utilisation[phase] = words / busy if busy else 0.0
             self.layers += [

@@ -1,5 +1,7 @@
 """Small random networks and data sets, to push odd shapes through compiler, model and chip."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from isa.formats import E4M3
@@ -8,7 +10,7 @@ from verif.reference.float_network import FloatNetwork, plain_weights
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
-from winnow.network import AveragePool, Conv, Linear, Network, Residual, Shape
+from winnow.network import AveragePool, Conv, Linear, MaxPool, Network, Residual, Shape, Window
 from winnow.session import Session
 
 BATCH = 8
@@ -19,57 +21,102 @@ class _Random:
 
     def __init__(self, generator: np.random.Generator):
         self.generator = generator
-        self.shape = Shape(int(generator.choice([1, 3, 8, 11])),
-                           *(2 * int(side) for side in generator.integers(2, 6, 2)))
+        sides = generator.integers(1, 14, 2)
+        if generator.random() < 0.1:
+            sides[0] = 1
+        self.shape = Shape(self.pick(1, 2, 3, 4, 5, 7, 8, 13, 17), *map(int, sides))
         self.input = self.shape
         self.layers = []
+        self.count = 0
 
     def chance(self, share: float) -> bool:
         return bool(self.generator.random() < share)
 
-    def conv(self, name: str, **options) -> Conv:
-        rows, columns = self.shape.height, self.shape.width
-        kernels = [k for k in (1, 3, 5, 7) if k <= min(rows, columns) + 2 * (k // 2)]
-        kernel = int(self.generator.choice(kernels))
-        least = max(0, -(-(kernel - min(rows, columns)) // 2))
-        padding = int(self.generator.integers(least, kernel // 2 + 1))
-        conv = Conv(name, int(self.generator.integers(6, 20)), kernel,
-                    int(self.generator.integers(1, 3)), padding, **options)
-        self.after(conv)
-        return conv
+    def pick(self, *choices) -> int:
+        return int(self.generator.choice(choices))
 
-    def after(self, conv: Conv) -> None:
-        rows, columns = ((side + 2 * conv.padding - conv.kernel) // conv.stride + 1
-                         for side in (self.shape.height, self.shape.width))
-        self.shape = Shape(conv.channels, rows, columns)
+    def name(self, kind: str) -> str:
+        self.count += 1
+        return f"{kind}{self.count}"
 
-    def residual(self, name: str) -> Residual:
-        into, stride = self.shape, int(self.generator.integers(1, 3))
-        channels = into.channels if stride == 1 and self.chance(0.5) else int(
-            self.generator.integers(6, 20))
-        body = (Conv(f"{name}a", channels, stride=stride, norm=True),
-                Conv(f"{name}b", channels, norm=True, relu=False))
-        for conv in body:
-            self.after(conv)
-        shortcut = None if self.shape == into else Conv(
-            f"{name}s", channels, 1, stride, 0, norm=True, relu=False)
-        return Residual(name, body, shortcut)
+    def window(self, most: int, stride: int) -> tuple[int, int]:
+        """A kernel and a padding that fit the map."""
+        while True:
+            kernel = self.pick(*range(1, most + 1, 2)) if stride else self.pick(*range(1, most + 1))
+            padding = self.pick(kernel // 2, *range(kernel))
+            if min(self.shape.height, self.shape.width) + 2 * padding >= kernel:
+                return kernel, padding
+
+    def to(self, channels: int, kernel: int, stride: int, padding: int) -> None:
+        """The shape after windows of this kind."""
+        self.shape = Shape(channels, *((side + 2 * padding - kernel) // stride + 1
+                                       for side in (self.shape.height, self.shape.width)))
+
+    def conv(self) -> Conv:
+        kernel, padding = self.window(7, 1)
+        conv = Conv(self.name("conv"), self.pick(5, 6, 8, 11, 13, 17, 19), kernel, self.pick(1, 2),
+                    padding, relu=self.chance(0.8), norm=self.chance(0.5))
+        self.to(conv.channels, kernel, conv.stride, padding)
+        return replace(conv, pool=self.pool(5)) if self.chance(0.4) else conv
+
+    def pool(self, most: int) -> Window:
+        """Windows with or without overlap, gaps and padding."""
+        kernel, padding = self.window(most, 0)
+        stride = None if self.chance(0.5) else self.pick(*range(1, kernel + 2))
+        self.to(self.shape.channels, kernel, stride or kernel, padding)
+        return Window(kernel, stride, padding)
+
+    def same(self, channels: int, stride: int, **options) -> Conv:
+        """A convolution that keeps the size of the map, or halves it."""
+        kernel = self.pick(1, 3, 3, 5)
+        self.to(channels, kernel, stride, kernel // 2)
+        return Conv(self.name("conv"), channels, kernel, stride, kernel // 2,
+                    norm=self.chance(0.6), **options)
+
+    def residual(self, may_halve: bool = True) -> Residual:
+        """A block of one to three convolutions, any of which may halve the map, perhaps with
+        another block or a pool inside."""
+        into, length, body = self.shape, self.pick(1, 2, 3), []
+        halves = self.pick(-1, 0, 1, 2) if may_halve else -1
+        if may_halve and self.chance(0.15):
+            body.append(self.residual(False))
+        if self.chance(0.15):
+            body.append(MaxPool(self.name("max"), Window(3, 1, 1)))
+        if self.chance(0.15):
+            body.append(AveragePool(self.name("mean"), Window(3, 1, 1)))
+        for i in range(length):
+            last = i == length - 1
+            keep = last and self.chance(0.5)
+            body.append(self.same(into.channels if keep else self.pick(6, 8, 13, 16),
+                                  2 if i == halves else 1, relu=not last))
+        made, self.shape = self.shape, into
+        shortcut = None
+        if made != into or self.chance(0.3):
+            stride = 2 if halves in range(length) else 1
+            shortcut = self.same(made.channels, stride, relu=False)
+        self.shape = made
+        return Residual(self.name("block"), tuple(body), shortcut)
+
+    def layer(self, first: bool):
+        """Any layer but a fully connected one."""
+        kind = self.generator.random()
+        if kind < 0.25 and not first:
+            return self.residual()
+        if kind < 0.35:
+            return MaxPool(self.name("max"), self.pool(5))
+        if kind < 0.45:
+            return AveragePool(self.name("mean"), self.pool(7))
+        return self.conv()
 
 
 def random_network(generator: np.random.Generator) -> Network:
-    """One to three convolutions or residual blocks, perhaps pools, then fully connected layers."""
+    """One to three layers of any kind, perhaps an average over all pixels, then fully connected
+    layers."""
     make = _Random(generator)
-    for i in range(int(generator.integers(1, 4))):
-        if i and make.chance(0.3):
-            make.layers.append(make.residual(f"block{i}"))
-            continue
-        conv = make.conv(f"conv{i}", relu=make.chance(0.8), norm=make.chance(0.5))
-        if not make.shape.height % 2 and not make.shape.width % 2 and make.chance(0.5):
-            conv = Conv(**{**vars(conv), "pool": 2})
-            make.shape = Shape(make.shape.channels, make.shape.height // 2, make.shape.width // 2)
-        make.layers.append(conv)
-    if make.shape.pixels in (2, 4, 8, 16) and make.chance(0.5):
-        make.layers.append(AveragePool("pool"))
+    for i in range(make.pick(1, 2, 3)):
+        make.layers.append(make.layer(not i))
+    if make.chance(0.3):
+        make.layers.append(AveragePool("mean"))
     if make.chance(0.3):
         make.layers.append(Linear("hidden", int(generator.integers(6, 20)), relu=True))
     make.layers.append(Linear("fc", int(generator.integers(2, 12))))

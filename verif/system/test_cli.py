@@ -148,16 +148,27 @@ def test_networks_without_meaning(layers, message):
     assert message in str(error.value)
 
 
-def test_networks_that_no_chip_or_data_set_takes():
+def test_networks_that_no_data_set_takes():
     small, data = config.named("small"), datasets.load("digits")
-    many = Network("n", Shape(1, 8, 8), (*(Conv(f"c{i}", 8) for i in range(11)), Linear("fc", 10)))
-    with pytest.raises(UserError, match="12 layers: have 35 phases, the chip counts at most 32"):
-        TrainingProgram(small, many, Recipe())
     for shape, classes, message in ((Shape(1, 7, 8), 10, "network n takes"),
                                     (Shape(1, 8, 8), 5, "labels from 0 to 9")):
         network = Network("n", shape, (Conv("c", 8), Linear("fc", classes)))
         with pytest.raises(UserError, match=message):
             Session(TrainingProgram(small, network, Recipe()), data, 0)
+
+
+@pytest.mark.parametrize("layers", [1, 11, 12, 40])
+def test_layers_beyond_the_counters_share_them(layers):
+    network = Network("n", Shape(1, 8, 8), (*(Conv(f"c{i}", 8) for i in range(layers - 1)),
+                                            Linear("fc", 10)))
+    program = TrainingProgram(config.named("small"), network, Recipe())
+    assert len(program.tags) == 3 * layers - 1  # no BP of the first
+    assert len(program.counted) == max(program.tags.values()) + 1 <= 32
+    names = [group.name for group in program.counted]
+    assert names.count("c0") == (2 if layers > 1 else 0)
+    assert names.count("others") == (3 if layers > 11 else 0)
+    shared = sum(len(group.layers) for group in program.counted)
+    assert shared == len(program.tags)
 
 
 def test_missing_tool_is_named(capsys, monkeypatch, tmp_path):

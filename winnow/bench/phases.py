@@ -124,12 +124,11 @@ def _step(session: Session, driver: Driver, memory, model) -> Step:
     counters, tags = driver.counters(), driver.tag_counters()
     batch, lanes = program.recipe.batch, LANES * config.cores
     phases = []
-    for (i, phase), tag in program.tags.items():
-        layer, found = program.layers[i], tags[tag]
-        if layer.macs:
-            macs = layer.macs * batch
-            phases.append(Phase(layer.name, phase, found["span"], predicted[tag], found["busy"],
-                                macs, macs / (lanes * found["span"])))
+    for tag, group in enumerate(program.counted):
+        found, macs = tags[tag], batch * sum(program.layers[i].macs for i in group.layers)
+        if macs:
+            phases.append(Phase(group.name, group.phase, found["span"], predicted[tag],
+                                found["busy"], macs, macs / (lanes * found["span"])))
     first = program.layers[0].name
     macs = sum(p.macs for p in phases)
     found = difference(program, memory, model)

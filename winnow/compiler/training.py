@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from isa.assembler import assemble
 from isa.config import LANES, WORD_BYTES, Config
@@ -35,6 +37,15 @@ ROUND_BYTES = 1 << 26  # of images that lie in memory at once
 DATA, LOG, RATE = range(1, 4)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What one counter group of the chip counts: a phase of one layer, or of all `others`."""
+
+    name: str
+    phase: str
+    layers: tuple[int, ...]
+
+
 class TrainingProgram:
     """Programs that train `network` on a chip of `config`, and that evaluate it.
 
@@ -48,7 +59,9 @@ class TrainingProgram:
         self.config, self.network, self.recipe = config, network, recipe
         self.graph = lower(network)
         self.layers = self.graph.layers
-        self.tags = _tags(self.layers)
+        self.counted = _counted(self.layers)
+        self.tags = {(i, group.phase): tag for tag, group in enumerate(self.counted)
+                     for i in group.layers}
         _check_chip(config)
         self.memory = Memory(config, self.graph, recipe.batch)
         self.external = self.memory.external
@@ -163,14 +176,18 @@ class TrainingProgram:
         return words
 
 
-def _tags(layers) -> dict[tuple[int, str], int]:
-    """A counter group for each phase that a layer has."""
-    pairs = [(i, phase) for i, layer in enumerate(layers) for phase in PHASES
-             if not (phase == "BP" and i == 0) and not (phase == "WU" and not layer.learns)]
-    if len(pairs) > TAGS:
-        raise UserError(f"{len(layers)} layers: have {len(pairs)} phases, the chip counts at most "
-                        f"{TAGS}")
-    return {pair: i for i, pair in enumerate(pairs)}
+def _counted(layers) -> list[Counted]:
+    """A counter group for each phase that a layer has; where there are more of these than groups,
+    the last layers share theirs."""
+    own = [[Counted(layer.name, phase, (i,)) for phase in PHASES
+            if not (phase == "BP" and i == 0) and not (phase == "WU" and not layer.learns)]
+           for i, layer in enumerate(layers)]
+    if sum(map(len, own)) <= TAGS:
+        return [*chain(*own)]
+    first = next(i for i in range(len(own)) if sum(map(len, own[:i + 1])) > TAGS - len(PHASES))
+    return [*chain(*own[:first])] + [
+        Counted("others", phase, tuple(g.layers[0] for groups in own[first:] for g in groups
+                                       if g.phase == phase)) for phase in PHASES]
 
 
 def _check_chip(config: Config) -> None:
