@@ -54,6 +54,12 @@ class Dataset:
         for use, images, labels in self.splits:
             if not len(images):
                 raise UserError(f"data set {self.name}: has no images for {use}")
+            if len(images.shape) != 4 or 0 in images.shape:
+                raise UserError(f"data set {self.name}: images for {use} have shape "
+                                f"{images.shape}: must be (images, rows, columns, channels)")
+            if labels.ndim != 1 or labels.dtype.kind not in "iu":
+                raise UserError(f"data set {self.name}: labels for {use} are {labels.dtype} of "
+                                f"shape {labels.shape}: must be one integer an image")
             if len(images) != len(labels):
                 raise UserError(f"data set {self.name}: has {len(images)} images for {use} and "
                                 f"{len(labels)} labels")

@@ -15,7 +15,7 @@ from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
 from winnow.graph import lower
-from winnow.network import NETWORKS, Conv, Linear, Network, NetworkError, Shape
+from winnow.network import NETWORKS, Conv, Linear, Network, Shape
 from winnow.session import Session
 
 PROGRAM = "li r1, 5\nhalt 3\n"
@@ -128,24 +128,6 @@ def test_help_of_every_command():
         text = subprocess.run([sys.executable, "-m", "winnow.cli", command, "--help"],
                               capture_output=True, text=True, check=True).stdout
         assert "usage: winnow" in text
-
-
-@pytest.mark.parametrize(("layers", "message"), [
-    ((Conv("a", 0), Linear("fc", 10)), "layer a: channels = 0: must be positive"),
-    ((Conv("a", 8, kernel=4), Linear("fc", 10)), "layer a: kernel = 4"),
-    ((Conv("a", 8, stride=3), Linear("fc", 10)), "layer a: stride = 3"),
-    ((Conv("a", 8, padding=3), Linear("fc", 10)), "layer a: padding = 3"),
-    ((Conv("a", 8), Conv("b", 8, kernel=7, stride=1, padding=0), Conv("c", 8, padding=0),
-      Linear("fc", 10)),
-     "layer c: kernel 3 with padding 0 does not fit the map 8x2x2"),
-    ((Conv("a", 8),), "network n: must end with a fully connected layer"),
-    ((Linear("fc", -1),), "layer fc: channels = -1"),
-    ((), "network n: must end with a fully connected layer"),
-])
-def test_networks_without_meaning(layers, message):
-    with pytest.raises(NetworkError) as error:
-        lower(Network("n", Shape(1, 8, 8), layers))
-    assert message in str(error.value)
 
 
 def test_networks_that_no_data_set_takes():

@@ -213,6 +213,19 @@ def test_counts_of_a_data_set_made_in_python():
         Dataset("own", images, labels, images, labels[:1])
 
 
+@pytest.mark.parametrize(("images", "labels", "message"), [
+    (np.zeros((2, 8, 8)), np.zeros(2, int), r"images for testing have shape \(2, 8, 8\): must be"),
+    (np.zeros((2, 0, 8, 1)), np.zeros(2, int), r"have shape \(2, 0, 8, 1\): must be \(images"),
+    (np.zeros((2, 8, 8, 1)), np.zeros(2), "labels for testing are float64 of shape"),
+    (np.zeros((2, 8, 8, 1)), np.zeros((2, 1), int), r"of shape \(2, 1\): must be one integer"),
+    (np.full((2, 8, 8, 1), np.nan), np.zeros(2, int), "image 0 for testing has NaN or infinity"),
+])
+def test_arrays_of_a_data_set_made_in_python(images, labels, message):
+    good = np.zeros((2, 8, 8, 1), np.float32), np.zeros(2, int)
+    with pytest.raises(UserError, match=message):
+        Dataset("own", *good, images, labels)
+
+
 def test_digits_are_split_for_good():
     data = datasets.load("digits")
     assert (data.train_labels.size, data.test_labels.size) == (1437, 360)
