@@ -14,6 +14,7 @@ from winnow.network import AveragePool, Conv, Linear, MaxPool, Network, Residual
 from winnow.session import Session
 
 BATCH = 8
+LEAST_PIXELS = 8  # that a normalisation is over, of each image
 
 
 class _Random:
@@ -54,10 +55,16 @@ class _Random:
 
     def conv(self) -> Conv:
         kernel, padding = self.window(7, 1)
-        conv = Conv(self.name("conv"), self.pick(5, 6, 8, 11, 13, 17, 19), kernel, self.pick(1, 2),
-                    padding, relu=self.chance(0.8), norm=self.chance(0.5))
-        self.to(conv.channels, kernel, conv.stride, padding)
+        channels, stride = self.pick(5, 6, 8, 11, 13, 17, 19), self.pick(1, 2)
+        self.to(channels, kernel, stride, padding)
+        conv = Conv(self.name("conv"), channels, kernel, stride, padding, relu=self.chance(0.8),
+                    norm=self.norm())
         return replace(conv, pool=self.pool(5)) if self.chance(0.4) else conv
+
+    def norm(self) -> bool:
+        """Whether the layer that gives the present shape is normalised: not over so few values
+        that roundings decide."""
+        return self.shape.pixels >= LEAST_PIXELS and self.chance(0.6)
 
     def pool(self, most: int) -> Window:
         """Windows with or without overlap, gaps and padding."""
@@ -66,12 +73,20 @@ class _Random:
         self.to(self.shape.channels, kernel, stride or kernel, padding)
         return Window(kernel, stride, padding)
 
+    def mean_window(self) -> Window:
+        """Windows that padding does not fill: means must not vanish."""
+        side = min(self.shape.height, self.shape.width)
+        kernel = self.pick(*range(1, min(side, 7) + 1))
+        window = Window(kernel, self.pick(*range(1, kernel + 2)), self.pick(*range(kernel // 2 + 1)))
+        self.to(self.shape.channels, kernel, window.stride, window.padding)
+        return window
+
     def same(self, channels: int, stride: int, **options) -> Conv:
         """A convolution that keeps the size of the map, or halves it."""
         kernel = self.pick(1, 3, 3, 5)
         self.to(channels, kernel, stride, kernel // 2)
         return Conv(self.name("conv"), channels, kernel, stride, kernel // 2,
-                    norm=self.chance(0.6), **options)
+                    norm=self.norm(), **options)
 
     def residual(self, may_halve: bool = True) -> Residual:
         """A block of one to three convolutions, any of which may halve the map, perhaps with
@@ -105,7 +120,7 @@ class _Random:
         if kind < 0.35:
             return MaxPool(self.name("max"), self.pool(5))
         if kind < 0.45:
-            return AveragePool(self.name("mean"), self.pool(7))
+            return AveragePool(self.name("mean"), self.mean_window())
         return self.conv()
 
 
@@ -124,16 +139,18 @@ def random_network(generator: np.random.Generator) -> Network:
 
 
 def random_data(network: Network, generator: np.random.Generator, images: int) -> Dataset:
-    """Images of small numbers and labels at random; a test set of one batch."""
+    """Normal images that E4M3 holds and labels at random; a test set of one batch."""
     shape = images + BATCH, network.input.height, network.input.width, network.input.channels
-    pixels = (generator.integers(0, 17, shape) / 8).astype(np.float32)
+    pixels = floats.decode(E4M3, floats.encode(E4M3, generator.standard_normal(shape).astype(
+        np.float32))[0])
     labels = generator.integers(0, network.classes, shape[0])
     return Dataset("random", pixels[:images], labels[:images], pixels[images:], labels[images:])
 
 
-def random_session(config, generator: np.random.Generator, steps: int = 2) -> Session:
-    """A session of one epoch of a random network."""
-    network = random_network(generator)
+def random_session(config, generator: np.random.Generator, steps: int = 2,
+                   network: Network | None = None) -> Session:
+    """A session of one epoch of a network, by default a random one."""
+    network = network or random_network(generator)
     data = random_data(network, generator, steps * BATCH)
     recipe = Recipe(epochs=1, batch=BATCH, rates=((0, 0.01),), error_scale=8,
                     loss=str(generator.choice(["mse", "softmax"])))

@@ -8,6 +8,7 @@ from verif import seeds
 from verif.reference.float_network import plain_weights
 from verif.system.networks import BATCH, float_network, random_session
 from winnow.host import Driver, ModelDevice
+from winnow.network import AveragePool, Conv, Linear, MaxPool, Network, Residual, Shape, Window
 from winnow.session import Session
 
 CONFIG = Config(scratchpad_kib=1024, cores=4, banks=32)
@@ -52,11 +53,87 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
     return result
 
 
-def angle(ours: dict, true: dict, kinds: tuple[str, ...]) -> float:
+def angle(ours: dict, true: dict, keys: list) -> float:
     """The cosine between our gradient and the true one."""
-    keys = [key for key in true if key[1] in kinds]
     ours, true = (np.concatenate([part[key].ravel() for key in keys]) for part in (ours, true))
     return float(ours @ true / np.linalg.norm(ours) / np.linalg.norm(true))
+
+
+def normalised(name: str, channels: int, *geometry: int, **options) -> Conv:
+    return Conv(name, channels, *geometry, norm=True, **options)
+
+
+def block(*body, shortcut: Conv | None = None) -> Residual:
+    """A residual block behind which something is."""
+    return Residual("block", body, shortcut)
+
+
+FIRST = Conv("first", 8)
+# What is between the first layer and the scores.
+KINDS = {
+    "readers of unlike strides": (block(
+        normalised("a", 8, 1, 1, 0), normalised("b", 13, 3, 2, relu=False),
+        shortcut=normalised("s", 13, 1, 2, 0, relu=False)),),
+    "the other way round": (block(
+        normalised("a", 8, 3, 2), normalised("b", 13, 3, 1, relu=False),
+        shortcut=normalised("s", 13, 3, 2, relu=False)), Conv("after", 8, 5, 2, 0)),
+    "unlike strides and a pool": (block(
+        MaxPool("max", Window(3, 2, 1)), Conv("a", 8, relu=False),
+        shortcut=normalised("s", 8, 1, 2, 0, relu=False)),),
+    "added to two maps": (block(
+        Residual("inner", (normalised("a", 8), normalised("b", 8, relu=False))),
+        normalised("c", 8, relu=False)),),
+    "added to three maps": (block(
+        Residual("inner", (Residual("innermost", (Conv("a", 8, relu=False),)),
+                           normalised("b", 8, relu=False))), Conv("c", 8, relu=False)),),
+    "a chain of identities": tuple(
+        Residual(f"block{i}", (normalised(f"a{i}", 8), normalised(f"b{i}", 8, relu=False)))
+        for i in range(3)),
+    "biases in the body": (block(Conv("a", 8), Conv("b", 8, relu=False)),),
+    "a bias in the body": (block(
+        Conv("a", 13, relu=False), shortcut=normalised("s", 13, 1, 1, 0, relu=False)),),
+    "a bias in the shortcut": (block(
+        normalised("a", 13, relu=False), shortcut=Conv("s", 13, 1, 1, 0, relu=False)),),
+    "biases in both": (block(
+        Conv("a", 13, relu=False), shortcut=Conv("s", 13, 1, 1, 0, relu=False)),),
+    "a max pool behind a block": (block(normalised("a", 8, relu=False)),
+                                  MaxPool("max", Window(3, 2, 1)), Conv("after", 8)),
+    "an average pool behind a block": (block(normalised("a", 8, relu=False)),
+                                       AveragePool("mean", Window(3, 2, 1)), Conv("after", 8)),
+    "an average pool inside": (block(AveragePool("mean", Window(3, 1, 1)),
+                                     normalised("a", 8, relu=False)),),
+    "a max pool inside": (block(MaxPool("max", Window(3, 1, 1)), normalised("a", 8, relu=False)),),
+    "pools in a row": (MaxPool("max", Window(2, 1)), AveragePool("mean", Window(2)),
+                       MaxPool("again", Window(2, 1, 1))),
+    "overlapping windows behind a norm": (normalised("a", 13, pool=Window(3, 2)),),
+    "ragged windows behind a norm": (normalised("a", 13, pool=Window(3)),),
+    "wide windows": (normalised("a", 13, pool=Window(5, 3, 2)), Conv("after", 8)),
+    "windows with gaps": (normalised("a", 13, pool=Window(2, 3)), Conv("after", 8)),
+    "a pool without ReLU": (normalised("a", 13, relu=False, pool=Window(3, 2, 1)),),
+    "all pixels": (normalised("a", 13), AveragePool("mean")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_of(kind):
+    """Steps in the direction of the true gradient, each parameter by itself; gamma, beta and bias
+    are small sums of large numbers."""
+    network = Network("n", Shape(3, 11, 9), (FIRST, *KINDS[kind], Linear("fc", 10)))
+    steps = []
+    for case in range(3):
+        session = random_session(CONFIG, seeds.generator(f"{kind} {case}"), 1, network)
+        steps.append((one_step(session), true_gradients(session)))
+        assert steps[-1][0].keys() == steps[-1][1].keys()
+    for key in steps[0][0]:
+        cosine = np.median([angle(ours, expected, [key]) for ours, expected in steps])
+        assert cosine > (0.75 if key[1] == "weights" else 0.5), key
+
+
+def true_gradients(session: Session) -> dict[tuple[str, str], np.ndarray]:
+    """Of the first step, in float64."""
+    data, rows = session.dataset, session.orders[0][0]
+    return float_network(session).gradients(
+        data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -69,12 +146,9 @@ def test_first_updates_against_float64(part):
     cosines, sizes = [], []
     for case in range(10):
         session = random_session(CONFIG, seeds.generator(f"network {part} {case}"), steps=1)
-        data, rows = session.dataset, session.orders[0][0]
-        expected = float_network(session).gradients(
-            data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
-        ours = one_step(session)
+        ours, expected = one_step(session), true_gradients(session)
         assert ours.keys() == expected.keys()
-        cosines.append(angle(ours, expected, ("weights", "bias", "gamma", "beta")))
+        cosines.append(angle(ours, expected, list(ours)))
         sizes += [np.linalg.norm(ours[key]) / np.linalg.norm(expected[key]) for key in ours
                   if key[1] == "weights"]
     assert min(cosines) > 0.5
