@@ -50,8 +50,10 @@ class Drain:
         raw = config.raw_words
         self.places = places
         self.output = Runs(places.output, config.words, words_of(config, self.code))
-        if mode["aux"]:
-            self.aux = self._beside("aux", raw if mode["aux"] == AuxMode.RAW else 1)
+        if mode["aux"] == AuxMode.RAW:
+            self.aux = self._beside("aux", raw)
+        elif mode["aux"]:
+            self.aux = self._moved(places.output.address, "aux", "output")
         if mode["mask"]:
             self.mask = self._beside("mask")
         if mode["stats"] == StatsMode.NORM:
@@ -63,9 +65,12 @@ class Drain:
 
     def _beside(self, stream: str, length: int = 1) -> Runs:
         """The words of aux, mask or norm, at the rows and columns of the output."""
-        shift = self._base(stream) - self._base("aux")
-        return Runs(Items(wrapped(self.places.aux + shift), self.places.output.inside),
-                    self.config.words, length)
+        return self._moved(self.places.aux, stream, "aux", length)
+
+    def _moved(self, address: np.ndarray, stream: str, of: str, length: int = 1) -> Runs:
+        """The words of `stream`, which takes the steps of another, whose addresses these are."""
+        address = wrapped(address + self._base(stream) - self._base(of))
+        return Runs(Items(address, self.places.output.inside), self.config.words, length)
 
     def _base(self, stream: str) -> int:
         return self.registers[f"tensor.{stream}.base"]["address"]
@@ -76,7 +81,11 @@ class Drain:
         mode = self.mode
         if mode["aux"]:
             sums, poison = self._added(words, sums, poison)
+        live = ~floats.element_zero(as_bytes(self.mask.read(words))) if mode["mask"] else None
         if self.code is FormatCode.RAW:
+            if live is not None:
+                sums = np.where(live, sums, 0)
+                poison = None if poison is None else poison & live
             self.output.write(words, encode_raw(self.config, sums, poison))
             return
         value = exact.to_binary32(sums, self.config.lowest_exponent + mode["scale"])
@@ -88,11 +97,13 @@ class Drain:
         if mode["relu"]:
             value = floats.relu(value)
         if self.code is FormatCode.BINARY32:
+            if live is not None:
+                value = floats.masked(value, live)
             nan = np.isnan(value).any(axis=-1)
             outcome.nan |= bool(np.any(nan & self.places.output.inside))
             self.output.write(words, as_words(value))
             return
-        self._elements(words, value, outcome)
+        self._elements(words, value, live, outcome)
 
     def _added(self, words, sums, poison):
         """Sums and poison with aux."""
@@ -108,17 +119,16 @@ class Drain:
             poison = poisoned if poison is None else poison | poisoned
         return exact.add(sums, more), poison
 
-    def _elements(self, words, value, outcome: Outcome) -> None:
+    def _elements(self, words, value, live, outcome: Outcome) -> None:
         """FP8 from `value` on."""
         mode, fmt = self.mode, floats.of_code(self.code)
         codes, saturated = floats.encode(fmt, value, random=self._random())
         if mode["turn_output"]:
             codes, saturated = turn(codes), turn(saturated)
         if self.output.inside is not None:
-            live = self.output.inside[..., np.newaxis]
-            codes, saturated = codes * live, saturated & live
-        if mode["mask"]:
-            live = ~floats.element_zero(as_bytes(self.mask.read(words)))
+            inside = self.output.inside[..., np.newaxis]
+            codes, saturated = codes * inside, saturated & inside
+        if live is not None:
             codes, saturated = codes * live, saturated & live
         outcome.nan |= bool(floats.special(fmt, codes).any())
         outcome.saturations += int(np.count_nonzero(saturated))

@@ -23,6 +23,7 @@ from sim.outcome import Outcome, TrapError, require
 from sim.registers import Values, registers_of
 
 WORD32 = 1 << 32
+SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
 PLANS = 1 << 12  # operations that a machine remembers, more than a training step has
 UNITS = {Unit.TENSOR: tensor.Operation, Unit.VECTOR: vector.Operation, Unit.MOVE: move.Operation}
 
@@ -263,7 +264,7 @@ class Machine:
 
     def _count(self, outcome: Outcome, operation: Operation) -> None:
         counters = self.state.counters
-        for name in ("macs", "saturations", "words_filled", "words_stored"):
+        for name in ("macs", *SKIPPED, "saturations", "words_filled", "words_stored"):
             counters[name] += getattr(outcome, name)
         self.state.tag_words[operation.tag] += outcome.stream_words
         if outcome.nan and self.state.nan_pc is None:

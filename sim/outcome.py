@@ -19,6 +19,9 @@ class Outcome:
 
     trap: Trap = Trap.NONE
     macs: int = 0
+    skipped_tiles: int = 0
+    skipped_outputs: int = 0
+    skipped_elements: int = 0
     stream_words: int = 0
     saturations: int = 0
     nan: bool = False

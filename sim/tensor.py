@@ -8,12 +8,13 @@ from isa.config import LANES, MODES, TREES, Config
 from isa.formats import E4M3, E5M2, FormatCode
 from isa.memmap import Trap
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, AuxMode, StatsMode
-from sim import operands
+from sim import operands, skipping
 from sim.drain import Drain, Places, factors
 from sim.loops import Items, nest
 from sim.operands import Operand
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers
+from sim.skipping import Skipping
 
 OUTER = (*BLOCKS[::-1], "group")  # the loops around a pass, outermost first
 
@@ -58,13 +59,18 @@ class Operation:
         self.both, self.streamed, self.tiled = self._outer()
         self.reduction = (*(["group"] if self.merge else []), *REDUCTION[::-1])
         self.stream, self.tiles = self._stream(), self._tiles()
-        self.drain = Drain(config, registers, self._places())
+        places = self._places()
+        self.drain = Drain(config, registers, places)
+        self.skipping = Skipping(config, registers, self.counts, self.both, self.streamed,
+                                 self.tiled, self.reduction, places) if self.mode["skip"] else None
 
     def run(self, words: np.ndarray) -> Outcome:
         """Once, on the scratchpad `words`, which it changes."""
         outcome = Outcome(
             stream_words=self.blocks * self.groups * self.passes * self.positions)
         outcome.macs = outcome.stream_words * self.cores * TREES * LANES
+        if self.skipping:
+            self.skipping.count(words, outcome)
         sums, poison = operands.product(self.stream, self.tiles, words)
         self.drain.run(words, self._by_block(sums),
                        None if poison is None else self._by_block(poison), outcome)
@@ -85,8 +91,8 @@ class Operation:
             self.counts["q0"] * self.counts["q1"] == TREES,
             self.positions % 8 == 0 or not (mode["turn_stream"] or mode["turn_output"]),
             not mode["turn_output"] or (fp8 and not mode["bias"] and not mode["stats"]),
-            fp8 or not (mode["mask"] or mode["stats"] or mode["aux"] == AuxMode.ELEMENT),
-            mode["aux"] != AuxMode.RAW or not (mode["mask"] or mode["stats"]),
+            fp8 or not (mode["stats"] or mode["aux"] == AuxMode.ELEMENT),
+            mode["aux"] != AuxMode.RAW or not mode["stats"],
             mode["aux"] <= max(AuxMode) and mode["stats"] <= max(StatsMode),
             output is not FormatCode.RAW
             or not (mode["bias"] or mode["relu"] or mode["stochastic"]),
@@ -94,6 +100,7 @@ class Operation:
             not mode["stats"] or (fp8 and self._has_mode(*factors(mode))),
         ):
             require(holds, Trap.SHAPE)
+        skipping.check(self.config, self.registers)
         depth = self.passes * (self.groups if self.merge else 1)
         depth += self.registers["tensor.depth"]["passes"]
         require(depth <= self.config.max_passes, Trap.DEPTH)

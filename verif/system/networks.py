@@ -77,7 +77,8 @@ class _Random:
         """Windows that padding does not fill: means must not vanish."""
         side = min(self.shape.height, self.shape.width)
         kernel = self.pick(*range(1, min(side, 7) + 1))
-        window = Window(kernel, self.pick(*range(1, kernel + 2)), self.pick(*range(kernel // 2 + 1)))
+        window = Window(kernel, self.pick(*range(1, kernel + 2)),
+                        self.pick(*range(kernel // 2 + 1)))
         self.to(self.shape.channels, kernel, window.stride, window.padding)
         return window
 
