@@ -114,6 +114,7 @@ def test_operators_on_no_bits():
 CHIP = {
     "small": Config(),
     "least": Config(block=1, tree_stages=0, mode="e4m3", accumulator_bits=64, scratchpad_kib=1),
+    "datapaths": Config(vector_datapaths=2),
 }
 
 

@@ -72,8 +72,10 @@ class Forming:
             self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
 
-    def error(self, layer: int, first: int, images: int, blocks: range | None = None) -> Tile:
-        """The error at the stored output of a layer, for some of its channel blocks."""
+    def error(self, layer: int, first: int, images: int, blocks: range | None = None,
+              backwards: bool = False) -> Tile:
+        """The error at the stored output of a layer, for some of its channel blocks. `backwards`
+        as in `vector`, but behind a pool."""
         made, stored = self.graph.outputs[layer], self.memory.outputs[layer]
         dy = self.step.fill(self.memory.gradients[made], first, images, blocks)
         start = blocks.start if blocks is not None else 0
@@ -82,7 +84,7 @@ class Forming:
         if not made.pool:
             if backward:
                 x = self.step.fill(stored, first, images, blocks)
-                self.emit(forms.error(label, dy, x, backward))
+                self.emit(forms.error(label, dy, x, backward, backwards))
             return dy
         x = self.step.fill(stored, first, images, blocks)
         number = pools.Numbers.new(made.pool, images, dy.shape)

@@ -59,9 +59,10 @@ def added(label: str, a: Tile, b: Tile, out: Tile, fmt: FormatCode,
                      for name, tile in (("x", a), ("y", b), ("o0", out))})
 
 
-def error(label: str, dy: Tile, x: Tile, coefficients: Coefficients) -> Operation:
+def error(label: str, dy: Tile, x: Tile, coefficients: Coefficients,
+          backwards: bool) -> Operation:
     """dy becomes dx = K0 * dy + K1 * x + K2, in place."""
     return vector(label, counts(dy), (X, K1, K2), (Y, K0, T), channel=0b111,
-                  coefficients=coefficients.where,
+                  backwards=backwards, coefficients=coefficients.where,
                   x=Stream(x.buffer, E4M3, steps(x)), y=Stream(dy.buffer, E5M2, steps(dy)),
                   o0=Stream(dy.buffer, E5M2, steps(dy)))

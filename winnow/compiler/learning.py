@@ -66,7 +66,8 @@ class Learning(Pass):
                     operation = scores.weight_gradient(self.config, layer, flat(x, layer),
                                                        self.step.errors, part, scale, blocks)
                 else:
-                    dy = self.forming.error(i, images.start, len(images), blocks)
+                    # A stream of 8 pixels a tile is slower than a word a cycle.
+                    dy = self.forming.error(i, images.start, len(images), blocks, backwards=True)
                     operation = gradients.weight_gradient(self.config, layer, flat(x, layer), dy,
                                                           part, scale)
                 self.emit(operation, tag(i, "WU"))

@@ -1,6 +1,6 @@
 """Vector operations, written short."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from isa.expressions import float_bits
@@ -43,14 +43,21 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
            negate_f: bool = False, reduce: Reduce = Reduce.NONE, source: int = 1,
            quantum: int = 0, gate: int | None = None, channel: int = 0,
            coefficients: tuple[Buffer, int, int] | None = None, constants: dict | None = None,
-           scalars: dict | None = None, key: int | None = None, **streams: Stream) -> Operation:
+           scalars: dict | None = None, key: int | None = None, backwards: bool = False,
+           **streams: Stream) -> Operation:
     """t = a * b + c, u = d * e + f over loops n0, n1, ... with these counts.
 
     Without `u` it is t. `coefficients` are a buffer, where in it, and its words a round of n5;
     K0 to K2 by name (lower case) as numbers; `scalars` those from scalar registers. Every output
     has words of its own for each round of each loop (with `reduce`, of n2 and those around it).
+    With `backwards` loops run from their last round to the first, but for those of reductions and
+    coefficients. Beside streams that go forwards, slower than a word a cycle, and win their banks,
+    that is faster: what goes their way stays behind them, what comes towards them passes.
     """
     counts = counts + (1,) * (len(VECTOR_LOOPS) - len(counts))
+    if backwards:
+        turned = range(len(REDUCED) if reduce else 0, len(counts) - bool(channel))
+        streams = {name: _turned(stream, counts, turned) for name, stream in streams.items()}
     u = u or (T, ONE, ZERO)
     op = dict(zip("abcdef", (*t, *u), strict=True)) | {
         "negate_c": int(negate_c), "negate_f": int(negate_f), "activation": activation,
@@ -77,6 +84,16 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
         registers["vector.key"] = {"key": key}
     return Operation(label, Unit.VECTOR, registers, reads, writes,
                      scalars={f"vector.{k}": r for k, r in (scalars or {}).items()})
+
+
+def _turned(stream: Stream, counts: tuple[int, ...], loops: range) -> Stream:
+    """The stream with those loops run from their last round to the first."""
+    steps = list(stream.steps)
+    offset = stream.offset
+    for i in set(loops) & set(range(len(steps))):
+        offset += (counts[i] - 1) * steps[i]
+        steps[i] = -steps[i]
+    return replace(stream, steps=tuple(steps), offset=offset)
 
 
 def _split(counts: tuple[int, ...], reduce: Reduce) -> int:
