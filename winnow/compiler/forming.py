@@ -75,7 +75,7 @@ class Forming:
     def error(self, layer: int, first: int, images: int, blocks: range | None = None,
               backwards: bool = False) -> Tile:
         """The error at the stored output of a layer, for some of its channel blocks. `backwards`
-        as in `vector`, but behind a pool."""
+        as in `vector`; errors behind a pool are formed forwards."""
         made, stored = self.graph.outputs[layer], self.memory.outputs[layer]
         dy = self.step.fill(self.memory.gradients[made], first, images, blocks)
         start = blocks.start if blocks is not None else 0
