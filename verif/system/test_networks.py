@@ -114,6 +114,36 @@ KINDS = {
 }
 
 
+EDGES = (
+    Network("scores of one pixel", Shape(1), (Linear("fc", 10),)),
+    Network("scores of images", Shape(3, 5, 4), (Linear("fc", 10),)),
+    Network("fully connected", Shape(13, 5, 4), (Linear("a", 20, relu=True), Linear("fc", 10))),
+    Network("a mean of images", Shape(3, 5, 4), (AveragePool("mean"), Linear("fc", 10))),
+    Network("pooled images", Shape(17, 5, 4), (MaxPool("max", Window(3, 2, 1)), Linear("fc", 10))),
+    Network("a row", Shape(1, 1, 30), (Conv("a", 8, 7, 2, 3), Linear("fc", 10))),
+    Network("147 taps", Shape(3, 31, 17), (normalised("a", 8, 7, 2, 5), Linear("fc", 10))),
+    Network("343 taps", Shape(7, 12, 12), (Conv("a", 8, 7, 2, 6), Conv("b", 8, 7, 2, 6),
+                                           Linear("fc", 10))),
+    Network("no taps", Shape(3, 12, 12), (Conv("a", 8, 1, 2, 0), Linear("fc", 10))),
+    Network("convolution of one pixel", Shape(3, 6, 6), (
+        Conv("a", 8), Linear("b", 20, relu=True), Conv("c", 8, 1, 1, 0), Linear("fc", 10))),
+    Network("long rows", Shape(3, 2, 300), (
+        Conv("a", 8), normalised("b", 8, 5, 2, 2, pool=Window(2, None, 1)), AveragePool("mean"),
+        Linear("fc", 10))),
+    Network("many channels", Shape(200, 3, 3), (Conv("a", 100), normalised("b", 72),
+                                                Linear("fc", 10))),
+)
+
+
+@pytest.mark.parametrize("network", EDGES, ids=lambda network: network.name)
+def test_every_parameter_at_the_edge_of(network):
+    session = random_session(CONFIG, seeds.generator(network.name), 1, network)
+    ours, expected = one_step(session), true_gradients(session)
+    assert ours.keys() == expected.keys()
+    for key in ours:
+        assert angle(ours, expected, [key]) > 0.75, key
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_of(kind):
     """Steps in the direction of the true gradient, each parameter by itself; gamma, beta and bias
@@ -136,7 +166,10 @@ def true_gradients(session: Session) -> dict[tuple[str, str], np.ndarray]:
         data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
 
 
-@pytest.mark.parametrize("part", range(4))
+SLOW = [pytest.param(part, marks=pytest.mark.slow) for part in range(4, 30)]
+
+
+@pytest.mark.parametrize("part", [*range(4), *SLOW])
 def test_first_updates_against_float64(part):
     """After a step the parameters have moved by the learning rate times the true gradient.
 
