@@ -11,6 +11,16 @@ from verif.system.networks import random_session
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.step import TileError
 from winnow.host import Driver, ModelDevice
+from winnow.network import (
+    AveragePool,
+    Conv,
+    Linear,
+    MaxPool,
+    Network,
+    Residual,
+    Shape,
+    Window,
+)
 from winnow.run import difference
 from winnow.session import Session
 
@@ -53,7 +63,30 @@ def work(session: Session, device, units: int):
     "small", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name != "small")])
 def test_training_program(name, case):
     config = CONFIGS[name]
-    session = fitting_session(config, f"chip {case}")
+    check(config, fitting_session(config, f"chip {case}"), case)
+
+
+def test_every_kind_of_layer():
+    """Pools of all kinds, strides that differ, a map that is added to two others, biases and
+    normalisation."""
+    network = Network("everything", Shape(3, 13, 11), (
+        Conv("a", 8, norm=True, pool=Window(5, 2, 2)),
+        MaxPool("max", Window(2, 1, 1)),
+        Residual("outer", (
+            Residual("inner", (Conv("b", 8, relu=False),)),
+            AveragePool("mean", Window(3, 1, 1)),
+            Conv("c", 13, 3, 2, norm=True),
+            Conv("d", 16, relu=False, norm=True)), Conv("e", 16, 1, 2, 0, relu=False)),
+        MaxPool("ragged", Window(3)),
+        AveragePool("all"),
+        Linear("fc", 10)))
+    config = named("small")
+    session = random_session(config, seeds.generator("every kind"), network=network)
+    check(config, session, case=1)
+
+
+def check(config: Config, session: Session, case: int) -> None:
+    """Train and test on the chip and on the model, with memory stalls in odd cases."""
     size = session.program.external.size
     model = ModelDevice(config, size)
     stalls = 0.3 if case % 2 else 0.0

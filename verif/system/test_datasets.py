@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from verif import seeds
-from winnow import datasets
+from winnow import cli, datasets
 from winnow.datasets import Dataset
 from winnow.errors import UserError
 from winnow.network import Shape, named
@@ -161,6 +161,20 @@ SHAPE = TEST, 32, 32, 3
 ])
 def test_npz_that_is_no_data_set(changes, message, cifar, tmp_path):
     refused(npz(tmp_path, cifar, **changes), message)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"x_train": nan((TRAIN, 32, 32, 3))}, "image 2 for training has NaN or infinity"),
+    ({"y_train": np.full(TRAIN, 10)}, "label 10: must be from 0 to 9"),
+    ({"x_train": np.zeros((TRAIN, 28, 28, 3), np.uint8)}, "must be (images, 32, 32, 3)"),
+])
+def test_the_command_refuses_before_it_begins(changes, message, cifar, tmp_path, capsys):
+    path, out = npz(tmp_path, cifar, **changes), tmp_path / "out"
+    assert cli.main(["train", "--net", "resnet8", "--data", "cifar10", "--data-path", str(path),
+                     "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("winnow: ") and message in error and error.count("\n") == 1
+    assert not out.exists()
 
 
 def test_paths_without_a_data_set(cifar, tmp_path):
