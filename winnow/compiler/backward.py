@@ -96,26 +96,26 @@ class Backward(Pass):
                    beside: Beside, tag) -> None:
         """All readers' errors through their weights into `dy`: they add to one another and to
         what the maps that `made` is added to send back, and the last one masks."""
-        layers = [self.graph.layers[r] for r in made.readers]
-        if layers[0].is_last:
-            operation = scores.backward(self.config, layers[0], self.step.errors,
-                                        weights[made.readers[0]], flat(dy, layers[0]), beside)
+        first = self.graph.layers[made.readers[0]]
+        if first.is_last:
+            operation = scores.backward(self.config, first, self.step.errors,
+                                        weights[made.readers[0]], flat(dy, first), beside)
             self.emit(operation, tag(made.readers[0], "BP"))
             return
         element = self._elements(made, part)
-        readers = sorted(made.readers, key=lambda r: self.graph.layers[r].learns)
-        pooling = [r for r in readers if not self.graph.layers[r].learns]
+        pooling, convolving = ([r for r in made.readers if self.graph.layers[r].learns is learns]
+                               for learns in (False, True))
         for r in pooling:
-            here = replace(beside if r == readers[-1] else Beside(), element=element)
+            is_last = r == pooling[-1] and not convolving
+            here = replace(beside if is_last else Beside(), element=element)
             self._pool_back(made, r, part, dy, formed, here, tag(r, "BP"))
             element = dy
-        convolving = readers[len(pooling):]
         if convolving:
             self._convolve_back(convolving, part, weights, dy, replace(beside, element=element),
                                 tag)
 
     def _elements(self, made: Map, part: range) -> Tile | None:
-        """The sum of the gradients of all maps that `made` is added to."""
+        """The sum of the gradients of all maps that `made` is added to, in E5M2."""
         first, *others = [self.step.fill(self.memory.gradients[above], part.start, len(part))
                           for above in made.added_to] or [None]
         for other in others:
@@ -125,7 +125,7 @@ class Backward(Pass):
 
     def _pool_back(self, made: Map, r: int, part: range, dy: Tile, formed: Formed | None,
                    beside: Beside, tag: int) -> None:
-        """The error of a reader that pools."""
+        """The error of a reader that pools. `formed` is the map, if it is there already."""
         layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
         above = self.memory.gradients[self.graph.outputs[r]]
         error = self.step.fill(above, part.start, len(part))
