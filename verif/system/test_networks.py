@@ -7,6 +7,8 @@ from isa.config import Config
 from verif import seeds
 from verif.reference.float_network import plain_weights
 from verif.system.networks import BATCH, float_network, random_session
+from winnow.compiler import training
+from winnow.compiler.step import PLANS
 from winnow.host import Driver, ModelDevice
 from winnow.network import AveragePool, Conv, Linear, MaxPool, Network, Residual, Shape, Window
 from winnow.session import Session
@@ -14,12 +16,23 @@ from winnow.session import Session
 CONFIG = Config(scratchpad_kib=1024, cores=4, banks=32)
 
 
+SCORES = "fc", "scores"  # beside the parameters
+
+
+@pytest.fixture(autouse=True)
+def any_plan(monkeypatch, request):
+    """One plan of tile sizes, at random, instead of the best of all: every one must be right."""
+    draw = seeds.generator(f"plan of {request.node.name}")
+    monkeypatch.setattr(training, "PLANS", (PLANS[draw.integers(len(PLANS))],))
+
+
 def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
-    """What a step of the model moves the parameters by, over the learning rate, by layer."""
+    """What a step of the model moves the parameters by, over the learning rate, by layer; and the
+    scores."""
     program = session.program
     device = ModelDevice(program.config, program.external.size)
     session.place(device.memory)
-    before = device.memory.copy()
+    before = device.memory[:program.external.slice("parameters").stop].copy()
     (work,) = session.rounds
     session.load(device.memory, work)
     Driver(device).execute(program.address("program"))
@@ -28,7 +41,7 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
         old, new = (m[address:address + 4 * size].view(np.float32) for m in (before, device.memory))
         return (old - new) / np.float32(work.rate)
 
-    result, resident = {}, program.address("parameters")
+    result, resident = {SCORES: session.scores(device.memory, 1)[0]}, program.address("parameters")
     places = {}
     for buffer in program.memory.resident:
         places[buffer] = resident
@@ -141,13 +154,12 @@ def test_every_parameter_at_the_edge_of(network):
     ours, expected = one_step(session), true_gradients(session)
     assert ours.keys() == expected.keys()
     for key in ours:
-        assert angle(ours, expected, [key]) > 0.75, key
+        check(key, angle(ours, expected, [key]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_of(kind):
-    """Steps in the direction of the true gradient, each parameter by itself; gamma, beta and bias
-    are small sums of large numbers."""
+    """Steps in the direction of the true gradient, each parameter by itself."""
     network = Network("n", Shape(3, 11, 9), (FIRST, *KINDS[kind], Linear("fc", 10)))
     steps = []
     for case in range(3):
@@ -155,15 +167,20 @@ def test_every_parameter_of(kind):
         steps.append((one_step(session), true_gradients(session)))
         assert steps[-1][0].keys() == steps[-1][1].keys()
     for key in steps[0][0]:
-        cosine = np.median([angle(ours, expected, [key]) for ours, expected in steps])
-        assert cosine > (0.75 if key[1] == "weights" else 0.5), key
+        check(key, np.median([angle(ours, expected, [key]) for ours, expected in steps]))
 
 
 def true_gradients(session: Session) -> dict[tuple[str, str], np.ndarray]:
-    """Of the first step, in float64."""
-    data, rows = session.dataset, session.orders[0][0]
-    return float_network(session).gradients(
-        data.train_images[rows].transpose(0, 3, 1, 2), data.train_labels[rows])
+    """Of the first step, in float64; and the scores."""
+    data, rows, network = session.dataset, session.orders[0][0], float_network(session)
+    images = data.train_images[rows].transpose(0, 3, 1, 2)
+    return {SCORES: network.scores(images, training=True)} | network.gradients(
+        images, data.train_labels[rows])
+
+
+def check(kind: tuple[str, str], cosine: float) -> None:
+    """Scores and weights are near; gamma, beta and bias are small sums of large numbers."""
+    assert cosine > {"scores": 0.985, "weights": 0.8}.get(kind[1], 0.6), kind
 
 
 SLOW = [pytest.param(part, marks=pytest.mark.slow) for part in range(4, 30)]
@@ -181,11 +198,11 @@ def test_first_updates_against_float64(part):
         session = random_session(CONFIG, seeds.generator(f"network {part} {case}"), steps=1)
         ours, expected = one_step(session), true_gradients(session)
         assert ours.keys() == expected.keys()
-        cosines.append(angle(ours, expected, list(ours)))
+        cosines.append(angle(ours, expected, [key for key in ours if key != SCORES]))
         sizes += [np.linalg.norm(ours[key]) / np.linalg.norm(expected[key]) for key in ours
                   if key[1] == "weights"]
-    assert min(cosines) > 0.5
-    assert np.median(cosines) > 0.93
+    assert min(cosines) > 0.7
+    assert np.median(cosines) > 0.97
     assert 0.95 < np.median(sizes) < 1.1
 
 
