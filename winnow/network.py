@@ -38,8 +38,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Window:
-    """Square windows of a pooling, `kernel` apart without `stride`. Pixels that a window would
-    need beyond the last whole one are left out."""
+    """Square windows of a pooling, side by side without `stride`. What is left over beyond the last
+    whole window is not used."""
 
     kernel: int
     stride: int | None = None
