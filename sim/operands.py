@@ -6,6 +6,8 @@ from isa.formats import Float
 from sim import exact, floats
 from sim.loops import Items, Runs, as_bytes
 
+ELEMENTS = 8  # of a word
+LINES_AT_ONCE = 128
 
 class Operand:
     """Matrices (batch, n, k) of one operand; products are summed over k.
@@ -35,15 +37,29 @@ class Operand:
         rows[:-1, 0] = words.take(self.address)
         return rows
 
-    def matrices(self, rows: np.ndarray) -> np.ndarray:
-        """float64 (batch, n, k) of elements (rows, 8)."""
-        batch, lines, _ = self.place.shape
-        whole = rows.take(self.place, axis=0).reshape(batch, lines, -1).astype(np.float64)
+    def matrices(self, rows: np.ndarray, part: slice = slice(None)) -> np.ndarray:
+        """float64 (batch, n, k) of elements (rows, 8), of `part` of the words or lines along n."""
+        place = self.place[:, :, part] if self.across else self.place[:, part]
+        whole = rows.take(place, axis=0).reshape(*place.shape[:2], -1).astype(np.float64)
         return whole.swapaxes(1, 2) if self.across else whole
+
+    @property
+    def lines(self) -> int:
+        """n."""
+        return self.place.shape[2] * ELEMENTS if self.across else self.place.shape[1]
+
+    @property
+    def parts(self) -> list[slice]:
+        """For `matrices`: few enough lines to stay in a cache."""
+        unit = ELEMENTS if self.across else 1
+        return [slice(first, first + LINES_AT_ONCE // unit)
+                for first in range(0, self.lines // unit, LINES_AT_ONCE // unit)]
 
 
 def product(a: Operand, b: Operand, words: np.ndarray):
     """Sums (batch, n of a, n of b) in the product of their units, and poison or None."""
+    if a.lines < b.lines:
+        return tuple(None if x is None else x.swapaxes(1, 2) for x in product(b, a, words))
     rows = [x.read(words) for x in (a, b)]
     codes = [as_bytes(r) for r in rows]
     values = [floats.decode_words(x.fmt, r, x.exponent) for x, r in zip((a, b), rows, strict=True)]
@@ -53,10 +69,11 @@ def product(a: Operand, b: Operand, words: np.ndarray):
         for value, s in zip(values, special, strict=True):
             value[s] = 0
     largest = np.prod([np.abs(value).max() for value in values], dtype=np.float64)
-    sums = exact.matmul(a.matrices(values[0]), b.matrices(values[1]).swapaxes(1, 2), largest)
+    right = b.matrices(values[1]).swapaxes(1, 2)
+    sums = [exact.matmul(a.matrices(values[0], part), right, largest) for part in a.parts]
     if not poisoned:
-        return sums, None
+        return np.concatenate(sums, axis=1), None
     live = [~floats.element_zero(c) for c in codes]
     poison = sum(np.matmul(a.matrices(x), b.matrices(y).swapaxes(1, 2))
                  for x, y in ((special[0], live[1]), (live[0], special[1])))
-    return sums, poison > 0
+    return np.concatenate(sums, axis=1), poison > 0

@@ -54,11 +54,12 @@ class Statistics:
         for value, s in zip((a, b), special, strict=True):
             if s.any():
                 value[s] = 0
-        one = np.full_like(b, 2.0 ** (unit - lowest))
-        most = np.abs(a).max() * max(np.abs(b).max(), one.flat[0])
+        one = 2.0 ** (unit - lowest)
+        most = np.abs(a).max() * max(np.abs(b).max(), one)
         if a.shape[2] * most < 2.0**exact.FLOAT64_BITS:
-            return np.stack([np.einsum("bcpt,bcpt->bct", a, f) for f in (one, b)], axis=2)
-        a, one, b = (x.swapaxes(2, 3) for x in (a, one, b))
+            return np.stack([np.einsum("bcpt->bct", a) * one,
+                             np.einsum("bcpt,bcpt->bct", a, b)], axis=2)
+        a, one, b = (x.swapaxes(2, 3) for x in (a, np.full_like(b, one), b))
         sums = [exact.matmul(a[..., np.newaxis, :], f[..., np.newaxis], most)[..., 0, 0]
                 for f in (one, b)]
         return np.stack([exact.as_integers(x) for x in sums], axis=2)

@@ -54,6 +54,8 @@ class Operation:
         if self.reduce == Reduce.SUM and "o2" in self.outputs:
             self.outputs.remove("o2")
         self._check()
+        sources = {self._mode(o)["source"] for o in self.outputs}
+        self.second = bool(self.op["source"] if self.reduce else 0) or 1 in sources
         self.inputs = {i: self._runs(i, registers["vector.inputs"][i]) for i in self._used()}
         loops = VECTOR_LOOPS[2:] if self.reduce == Reduce.MAX else VECTOR_LOOPS
         self.written = {o: self._runs(o, registers[f"vector.{o}.mode"]["format"], loops)
@@ -136,7 +138,7 @@ class Operation:
         return np.repeat(values, self.groups // len(values), axis=0)
 
     def _lanes(self, words, inputs):
-        """t, and u after the activation, float32 (groups, 8)."""
+        """t, and if it is of use u after the activation, float32 (groups, 8)."""
         operands = {
             Operand.ZERO: np.float32(0),
             Operand.ONE: np.float32(1),
@@ -147,11 +149,11 @@ class Operation:
             chosen = inputs["z"] == self.op["gate"] - 1
             operands[Operand.Y] = floats.masked(inputs["y"], chosen)
         with np.errstate(all="ignore"):
-            t = self._multiply_add(operands, _FIRST, self.op["negate_c"])
-            t = np.broadcast_to(t, (self.groups, GROUP))
-            operands[Operand.T] = t
+            t = operands[Operand.T] = self._multiply_add(operands, _FIRST, self.op["negate_c"])
+            if not self.second:
+                return t, None
             u = self._multiply_add(operands, _SECOND, self.op["negate_f"])
-            return t, self._activated(np.broadcast_to(u, (self.groups, GROUP)), inputs)
+            return t, self._activated(u, inputs)
 
     def _activated(self, u, inputs):
         activation = Activation(self.op["activation"])
@@ -165,7 +167,9 @@ class Operation:
 
     def _multiply_add(self, operands, names, negate):
         a, b, c = (operands[self.op[name]] for name in names)
-        return floats.canonical(np.add(a * b, -c if negate else c))
+        shape = self.groups, GROUP
+        value = floats.canonical(np.add(a * b, -c if negate else c))
+        return np.broadcast_to(value, shape) if value.shape != shape else value
 
     def _write(self, words: np.ndarray, name: str, value: np.ndarray) -> None:
         mode, runs = self._mode(name), self.written[name]
@@ -197,7 +201,14 @@ class Operation:
         """The first of the largest over n0 and n1, its x and its number, by output."""
         value = self._inner(value)
         x = np.zeros_like(value) if x is None else self._inner(x)
-        # argmax takes the first of equal ones, and the first NaN before anything else
-        number = np.argmax(value, axis=1)[:, np.newaxis]
-        largest, its_x = (np.take_along_axis(v, number, axis=1)[:, 0] for v in (value, x))
-        return {"o0": largest, "o1": its_x, "o2": number[:, 0].astype(np.float32)}
+        largest = value[:, 0]
+        number = np.zeros(largest.shape, np.int64)
+        for i in range(1, value.shape[1]):
+            later = value[:, i]
+            wins = (later > largest) | np.isnan(later) & ~np.isnan(largest)
+            number = np.maximum(number, i * wins)
+            largest = np.maximum(largest, later)
+        # of zeros with different signs the first is the largest
+        largest, its_x = (np.take_along_axis(v, number[:, np.newaxis], axis=1)[:, 0]
+                          for v in (value, x))
+        return {"o0": largest, "o1": its_x, "o2": number.astype(np.float32)}
