@@ -24,6 +24,10 @@ class FloatNetwork:
     ----------
     weights : by layer name, (output, channel, row, column)
     loss : ``softmax`` (cross-entropy) or ``mse`` (half the squared error, summed over classes)
+
+    Members
+    -------
+    last : scores that the last gradients began from
     """
 
     def __init__(self, network: Network, weights: dict[str, np.ndarray], dtype=np.float64,
@@ -48,6 +52,7 @@ class FloatNetwork:
         """Of the loss, mean over images, by (layer, kind of parameter)."""
         self.training, self.gradient = True, {}
         scores, backward = self._chain(self.network.layers, images.astype(self.dtype))
+        self.last = scores
         target = np.eye(self.network.classes, dtype=self.dtype)[labels]
         if self.loss == "softmax":
             power = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -1,14 +1,22 @@
 """Accuracy in FP8 beside binary32: the same initial weights, order of images, rates, momentum."""
 
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+import sim
+from isa.assembler import to_bytes
+from verif import build, reference
 from verif.system.networks import float_network
+from winnow import files
 from winnow.run import progress_bar, runner
 from winnow.session import Session
 
 AT_ONCE = 64  # test images
+RESULT = "result.json"
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
@@ -46,21 +54,49 @@ def binary32(session: Session) -> tuple[float, float]:
     """The same in binary32, by the textbook."""
     data, recipe = session.dataset, session.program.recipe
     network, losses = float_network(session, np.float32), []
+    plain = network.gradients
 
-    def gradients(images, labels, plain=network.gradients):
-        before = dict(network.running)
-        losses.append(loss(network.scores(images, training=True), labels, recipe.loss))
-        network.running = before  # which the gradients move again
-        return plain(images, labels)
+    def gradients(images, labels):
+        result = plain(images, labels)
+        losses.append(loss(network.last, labels, recipe.loss))
+        bar.update()
+        return result
 
     network.gradients = gradients
     rates = [recipe.rate(epoch) for epoch, order in enumerate(session.orders) for _ in order]
-    network.train(_Planes(data.train_images), data.train_labels, np.concatenate(session.orders),
-                  rates, recipe.momentum, recipe.decay)
+    with progress_bar(session.steps) as bar:
+        bar.set_description("training in binary32")
+        network.train(_Planes(data.train_images), data.train_labels,
+                      np.concatenate(session.orders), rates, recipe.momentum, recipe.decay)
     right = [network.scores(_Planes(data.test_images)[first:first + AT_ONCE]).argmax(axis=1)
              == data.test_labels[first:first + AT_ONCE]
              for first in range(0, data.test_labels.size, AT_ONCE)]
     return float(np.concatenate(right).mean()), late(losses)
+
+
+def kept(precision: Callable[[Session], tuple[float, float]], session: Session):
+    """What `fp8` or `binary32` gives, from build/accuracy where the same run was made before."""
+    def make(folder: Path):
+        files.write_json(folder / RESULT, precision(session))
+
+    name = f"{session.program.network.name}-{session.dataset.name}-{precision.__name__}"
+    folder = build.cached("accuracy", f"{name}-{session.seed}", build.digest(
+        _content(precision, session)), make)
+    return tuple(json.loads((folder / RESULT).read_text()))
+
+
+def _content(precision, session: Session) -> Iterator[str | bytes | Path]:
+    """Everything that a result depends on."""
+    program, recipe = session.program, session.program.recipe
+    yield repr((program.config, program.network, recipe, session.seed))
+    yield session.dataset.content_hash()
+    yield from (np.concatenate(session.orders).tobytes(),
+                *(w.tobytes() for w in session.weights if w is not None))
+    if precision is fp8:
+        yield to_bytes(program.instructions(1, recipe.rate(0)))
+        yield to_bytes(program.instructions(1, None))
+    package = sim if precision is fp8 else reference
+    yield from sorted(Path(package.__file__).parent.glob("*.py"))
 
 
 class _Planes:
