@@ -31,16 +31,13 @@ class Places:
     bias: np.ndarray
     stats: np.ndarray
 
-    def __getitem__(self, blocks: slice) -> "Places":
-        return Places(*(p[blocks] for p in (self.output, self.aux, self.bias, self.stats)))
-
 
 class Drain:
-    """The drain of some blocks.
+    """The drain of an operation.
 
     Parameters
     ----------
-    places : Places of these blocks
+    config, registers, places : of the operation
     """
 
     def __init__(self, config: Config, registers: Registers, places: Places):

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from isa.config import LANES
 from isa.formats import Float
 from sim import exact, floats
 from sim.loops import Items, Runs, as_bytes
 
-ELEMENTS = 8  # of a word
-LINES_AT_ONCE = 128
+LINES_AT_ONCE = 128  # of a product: what a cache holds
+
 
 class Operand:
     """Matrices (batch, n, k) of one operand; products are summed over k.
@@ -38,7 +39,7 @@ class Operand:
         return rows
 
     def matrices(self, rows: np.ndarray, part: slice = slice(None)) -> np.ndarray:
-        """float64 (batch, n, k) of elements (rows, 8), of `part` of the words or lines along n."""
+        """float64 (batch, n, k) of elements (rows, 8), those of `part` of the lines."""
         place = self.place[:, :, part] if self.across else self.place[:, part]
         whole = rows.take(place, axis=0).reshape(*place.shape[:2], -1).astype(np.float64)
         return whole.swapaxes(1, 2) if self.across else whole
@@ -46,14 +47,14 @@ class Operand:
     @property
     def lines(self) -> int:
         """n."""
-        return self.place.shape[2] * ELEMENTS if self.across else self.place.shape[1]
+        return self.place.shape[2] * LANES if self.across else self.place.shape[1]
 
     @property
     def parts(self) -> list[slice]:
-        """For `matrices`: few enough lines to stay in a cache."""
-        unit = ELEMENTS if self.across else 1
-        return [slice(first, first + LINES_AT_ONCE // unit)
-                for first in range(0, self.lines // unit, LINES_AT_ONCE // unit)]
+        """All lines, some at a time, for `matrices`."""
+        unit = LANES if self.across else 1
+        at_once = LINES_AT_ONCE // unit
+        return [slice(first, first + at_once) for first in range(0, self.lines // unit, at_once)]
 
 
 def product(a: Operand, b: Operand, words: np.ndarray):
