@@ -194,8 +194,9 @@ def test_statistics_and_elements(mode):
     for block, place, position, sums in scalar.sums(plain, before, CONFIG.lowest_exponent):
         index = {**block, **place, **position}
         beside = [scalar.place({**result, f"tensor.{s}.base": result[f"tensor.{s}.base"],
-                                **{f"tensor.{s}.{n}": result[f"tensor.aux.{n}"] for n in index}},
-                               s, index)[0] for s in ("aux", "mask", "norm")]
+                                **{f"tensor.{s}.{n}": result[f"tensor.{steps}.{n}"]
+                                   for n in index}}, s, index)[0]
+                  for s, steps in (("aux", "output"), ("mask", "aux"), ("norm", "aux"))]
         aux, mask, norm = (before[a:a + 1].view(np.uint8) for a in beside)
         total = np.array([float(s) for s in sums]) + floats.values(fmt)[aux]
         live = ~floats.element_zero(mask)
@@ -233,11 +234,9 @@ def test_statistics_are_poisoned_by_nan():
     ({"mode": {"turn_stream": 1}}, Trap.SHAPE),
     ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "output": 2}}, Trap.SHAPE),
     ({"positions": {"p0": 8}, "mode": {"turn_output": 1, "bias": 1}}, Trap.SHAPE),
-    ({"mode": {"mask": 1, "output": 2}}, Trap.SHAPE),
     ({"mode": {"stats": 1, "output": 2}}, Trap.SHAPE),
     ({"mode": {"stats": 1, "output": 3}}, Trap.SHAPE),
     ({"mode": {"aux": AuxMode.ELEMENT, "output": 2}}, Trap.SHAPE),
-    ({"mode": {"aux": AuxMode.RAW, "mask": 1}}, Trap.SHAPE),
     ({"mode": {"aux": AuxMode.RAW, "stats": 1}}, Trap.SHAPE),
     ({"mode": {"aux": 3}}, Trap.SHAPE),
     ({"mode": {"stats": 3}}, Trap.SHAPE),
