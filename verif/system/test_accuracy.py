@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from isa import config
+from verif import build
 from verif.system import paired
 from winnow import datasets, network
 from winnow.compiler.recipe import Recipe, recipe_for
@@ -116,3 +117,19 @@ def test_both_begin_at_the_same_loss(loss):
     recipe = replace(recipe_for("digits"), epochs=1, loss=loss)
     (run,) = sessions(data, "digits", "small", recipe, [1])
     assert abs(paired.fp8(run)[1] - paired.binary32(run)[1]) <= 0.02
+
+
+def test_a_run_is_made_once_and_another_run_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    made = []
+
+    def precision(session):
+        made.append((session.seed, session.program.recipe.momentum))
+        return 0.5 + session.seed / 100, 1.0
+
+    data, recipe = datasets.load("digits", train=16, test=16), recipe_for("digits")
+    runs = [*sessions(data, "digits", "small", recipe, [0, 0, 1]),
+            *sessions(data, "digits", "small", replace(recipe, momentum=0.5), [0])]
+    assert [paired.kept(precision, run) for run in runs] == [
+        (0.5, 1.0), (0.5, 1.0), (0.51, 1.0), (0.5, 1.0)]
+    assert made == [(0, 0.9), (1, 0.9), (0, 0.5)]
