@@ -92,6 +92,7 @@ class Chip(wiring.Component):
             pulses.words_read.eq(scratchpad.words_read),
             pulses.words_written.eq(scratchpad.words_written),
             pulses.conflicts.eq(scratchpad.conflicts),
+            pulses.saturations_e5m2.eq(vector.saturations),
             pulses.vector_busy.eq(vector.busy),
             pulses.vector_wait_read.eq(vector.wait_read),
             pulses.vector_wait_write.eq(vector.wait_write),

@@ -1,8 +1,9 @@
 """The number formats, one table.
 
 E4M3 and E5M2 are those of the OCP 8-bit floating point specification (revision 1.0): E4M3 has no
-infinity and one NaN code a sign, E5M2 follows IEEE 754. BINARY32 is IEEE 754 single precision.
-RAW is not a number format but the image of an accumulator in memory (see `Config.raw_words`).
+infinity and one NaN code a sign, E5M2 follows IEEE 754. BINARY32 is IEEE 754 single precision,
+BFLOAT16 its upper half. RAW is not a number format but the image of an accumulator in memory (see
+`Config.raw_words`).
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,16 @@ from enum import IntEnum
 
 
 class FormatCode(IntEnum):
-    """What a two-bit format field of a register holds."""
+    """What a two-bit format field of a register holds.
+
+    Code 3 is RAW in the tensor unit and BFLOAT16 in the vector unit.
+    """
 
     E4M3 = 0
     E5M2 = 1
     BINARY32 = 2
     RAW = 3
+    BFLOAT16 = 3  # in the vector unit
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class Float:
     @property
     def bits(self) -> int:
         return 1 + self.exponent_bits + self.fraction_bits
+
+    @property
+    def group_words(self) -> int:
+        """Words of 64 bits that 8 elements take."""
+        return self.bits * 8 // 64
 
     @property
     def bias(self) -> int:
@@ -74,6 +84,7 @@ class Float:
 E4M3 = Float(FormatCode.E4M3, 4, 3, infinity=False)
 E5M2 = Float(FormatCode.E5M2, 5, 2, infinity=True)
 BINARY32 = Float(FormatCode.BINARY32, 8, 23, infinity=True)
+BFLOAT16 = Float(FormatCode.BFLOAT16, 8, 7, infinity=True)
 
-FORMATS = {f.code: f for f in (E4M3, E5M2, BINARY32)}
+FORMATS = {f.code: f for f in (E4M3, E5M2, BINARY32, BFLOAT16)}
 FP8 = (E4M3, E5M2)

@@ -86,6 +86,8 @@ COUNTERS = (
     Counter("vector_wait_write", False, "of these, an output could not be written"),
     Counter("move_busy", False, "cycles of moves"),
     Counter("move_wait_external", False, "of these, external memory gave or took nothing"),
+    Counter("saturations_e5m2", True, "E5M2 outputs that saturated: live ones of tensor "
+            "operations, and those of vector operations"),
 )
 COUNTER_INDEX = {counter.name: i for i, counter in enumerate(COUNTERS)}
 

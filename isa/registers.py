@@ -14,6 +14,7 @@ REGISTER_BITS = 48
 TAGS = 32  # counter groups that a tensor operation can be charged to
 ADDRESS_BITS = 20  # scratchpad word addresses, with room to see those out of range
 STRIDE_BITS = 20
+INDEX_BITS = 32  # numbers of elements; 8 of them have a word number of 3 bits less
 COORDINATE_BITS = 12
 COUNT_BITS = 12
 
@@ -42,6 +43,7 @@ TENSOR_STREAMS = {
     "aux": (*POSITIONS, *CORES, *BLOCKS, *GROUPS),
     "bias": (*CORES, *BLOCKS),
     "stats": (*CORES, *BLOCKS),
+    "number": (*POSITIONS, *CORES, *BLOCKS, *GROUPS),
 }
 BOUNDED = ("stream", "stationary", "output")  # streams with rows and columns that are checked
 
@@ -125,6 +127,7 @@ class Register:
 
 
 _BASE = pack(("address", 32, U, 0, "word of the scratchpad"))
+_NUMBER = pack(("word", INDEX_BITS, U, 0, "an eighth of the number of the first element"))
 
 
 def _tensor():
@@ -138,7 +141,10 @@ def _tensor():
     yield "groups", pack(("groups", 4, U, 1), ("merge", 1, U, 0, "their sums are added")), \
         "groups of cores at work"
     for stream, loops in TENSOR_STREAMS.items():
-        yield f"{stream}.base", _BASE, f"first word of the {stream}"
+        if stream == "number":
+            yield "number.base", _NUMBER, "number of the first word of the output in its tensor"
+        else:
+            yield f"{stream}.base", _BASE, f"first word of the {stream}"
         if stream in BOUNDED:
             yield f"{stream}.window", pack(
                 ("y", COORDINATE_BITS, S, 0, "row of the first word"),
@@ -180,8 +186,11 @@ def _vector():
     yield "counts", pack(*counts[:4]), text
     yield "outer", pack(*counts[4:], (
         "split", 3, U, 0, "i > 0: the datapaths share the rounds of loop n(i - 1)")), text
-    for stream in (*VECTOR_INPUTS, *VECTOR_OUTPUTS):
-        yield f"{stream}.base", _BASE, f"first word of {stream}"
+    for stream in (*VECTOR_INPUTS, *VECTOR_OUTPUTS, "number"):
+        if stream == "number":
+            yield "number.base", _NUMBER, "number of the first group of the outputs in its tensor"
+        else:
+            yield f"{stream}.base", _BASE, f"first word of {stream}"
         for low, high in zip(VECTOR_LOOPS[::2], VECTOR_LOOPS[1::2], strict=True):
             yield f"{stream}.{low}{high[1:]}", \
                 pack((low, STRIDE_BITS, S), (high, STRIDE_BITS, S)), \

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from isa.config import WORD_BYTES, Config
-from isa.formats import FormatCode
+from isa.formats import FORMATS, FormatCode
 from isa.registers import (
     BLOCKS,
     POSITIONS,
@@ -99,9 +99,9 @@ def vector(config: Config, registers: Registers) -> int:
         enabled = enabled[:-1]
     formats = [mode["format"] for mode in enabled if mode["enable"]]
     wide = FormatCode.BINARY32 in formats
-    codes = sum(code != FormatCode.BINARY32 for code in formats)
+    codes = sum(FORMATS[code].group_words for code in formats if code != FormatCode.BINARY32)
     inputs = [registers["vector.inputs"][i] for i in _inputs(registers)]
-    read = max((FLOAT_WORDS if code == FormatCode.BINARY32 else 1 for code in inputs), default=0)
+    read = max((FORMATS[code].group_words for code in inputs), default=0)
     written = max(FLOAT_WORDS * wide, codes)
     after = max(FLOAT_CYCLES * wide, CODE_CYCLES + codes if codes else 0,
                 SUM_CYCLES if op["reduce"] == Reduce.SUM else 0)

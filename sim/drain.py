@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from isa.config import Config
-from isa.formats import E4M3, FormatCode
+from isa.formats import E4M3, E5M2, FormatCode
 from isa.registers import AuxMode, StatsMode
 from sim import exact, floats
-from sim.loops import Items, Runs, as_bytes, as_words, element_index, everywhere, wrapped
+from sim.loops import Items, Runs, as_bytes, as_words, everywhere, wrapped
 from sim.outcome import Outcome
 from sim.raw import decode_raw, encode_raw
 from sim.registers import Registers
@@ -24,12 +24,14 @@ class Places:
     output : items (block, core, position), the cores of all groups that drain one after another
     aux : addresses of the same, whose steps mask and norm share
     bias, stats : addresses (block, core)
+    numbers : of the elements, (block, core, position, 8); none where nothing is rounded by them
     """
 
     output: Items
     aux: np.ndarray
     bias: np.ndarray
     stats: np.ndarray
+    numbers: np.ndarray
 
 
 class Drain:
@@ -73,7 +75,7 @@ class Drain:
         return self.registers[f"tensor.{stream}.base"]["address"]
 
     def run(self, words: np.ndarray, sums: np.ndarray, poison: np.ndarray | None,
-            outcome: Outcome) -> None:
+            outcome: Outcome, key: int) -> None:
         """Drain `sums` and `poison` (block, core, position, tree); None is no poison at all."""
         mode = self.mode
         if mode["aux"]:
@@ -100,7 +102,7 @@ class Drain:
             outcome.nan |= bool(np.any(nan & self.places.output.inside))
             self.output.write(words, as_words(value))
             return
-        self._elements(words, value, live, outcome)
+        self._elements(words, value, live, outcome, key)
 
     def _added(self, words, sums, poison):
         """Sums and poison with aux."""
@@ -116,10 +118,10 @@ class Drain:
             poison = poisoned if poison is None else poison | poisoned
         return exact.add(sums, more), poison
 
-    def _elements(self, words, value, live, outcome: Outcome) -> None:
+    def _elements(self, words, value, live, outcome: Outcome, key: int) -> None:
         """FP8 from `value` on."""
         mode, fmt = self.mode, floats.of_code(self.code)
-        codes, saturated = floats.encode(fmt, value, random=self._random())
+        codes, saturated = floats.encode(fmt, value, random=self._random(key))
         if mode["turn_output"]:
             codes, saturated = turn(codes), turn(saturated)
         if self.output.inside is not None:
@@ -128,21 +130,23 @@ class Drain:
         if live is not None:
             codes, saturated = codes * live, saturated & live
         outcome.nan |= bool(floats.special(fmt, codes).any())
-        outcome.saturations += int(np.count_nonzero(saturated))
+        found = int(np.count_nonzero(saturated))
+        outcome.saturations += found
+        outcome.saturations_e5m2 += found * (fmt is E5M2)
         if mode["stats"]:
             o = as_words(codes)
             factor = o if mode["stats"] == StatsMode.SQUARE else self.norm.read(words)
             self.statistics.add(words, o, factor)
         self.output.write(words, as_words(codes))
 
-    def _random(self) -> np.ndarray | None:
+    def _random(self, key: int) -> np.ndarray | None:
         """Random bits by (block, core, position, tree), before a turn of the output."""
         if not self.mode["stochastic"]:
             return None
-        index = element_index(self.places.output.address, self._base("output"))
+        index = self.places.numbers
         if self.mode["turn_output"]:
             index = turn(index)  # a turn is its own inverse
-        return floats.random16(self.registers["tensor.key"]["key"], index)
+        return floats.random16(key, index)
 
 
 def words_of(config: Config, output: FormatCode) -> int:

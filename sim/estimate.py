@@ -7,7 +7,7 @@ operations. Addresses do not matter, so nothing needs to be placed.
 from math import prod
 
 from isa.config import LANES, Config
-from isa.formats import FormatCode
+from isa.formats import FORMATS, FormatCode
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, AuxMode, StatsMode, Unit
 from sim.registers import datapath_counts
 
@@ -38,14 +38,17 @@ def _tensor(config: Config, registers) -> int:
 
 def _vector(config: Config, registers) -> int:
     groups = prod(datapath_counts(registers, config.vector_datapaths).values())
-    formats = list(registers["vector.inputs"].values())
-    fp8 = 0
+    formats = [*registers["vector.inputs"].values()]
+    written = 0  # by the converter, which all outputs share
     for name in ("o0", "o1", "o2"):
-        fmt = registers.get(f"vector.{name}.mode", {}).get("format")
-        formats.append(fmt)
-        fp8 += fmt in (FormatCode.E4M3, FormatCode.E5M2)
+        mode = registers.get(f"vector.{name}.mode")
+        if mode:
+            formats.append(mode["format"])
+            if mode["format"] != FormatCode.BINARY32:
+                written += FORMATS[mode["format"]].group_words
     reduced = registers["vector.op"]["reduce"]
-    return START + groups * max(4 if FormatCode.BINARY32 in formats else 1, 1 if reduced else fp8)
+    widest = max((FORMATS[fmt].group_words for fmt in formats), default=1)
+    return START + groups * max(widest, 1 if reduced else written)
 
 
 def _move(config: Config, registers) -> int:

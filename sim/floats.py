@@ -1,4 +1,4 @@
-"""FP8 and binary32 in numpy: decode, encode, random bits of stochastic rounding.
+"""FP8, bfloat16 and binary32 in numpy: decode, encode, random bits of stochastic rounding.
 
 Source: docs/architecture.md, "Numbers"; the formats themselves are `isa.formats`.
 """
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from isa.formats import BINARY32, FORMATS, Float, FormatCode
+from isa.formats import BFLOAT16, BINARY32, FORMATS, Float, FormatCode
 
 CANONICAL_NAN = np.uint32(BINARY32.nan_code).view(np.float32)
 RANDOM_BITS = 16
@@ -133,6 +133,19 @@ def _round(fmt: Float, value: np.ndarray, scale: int, random: np.ndarray | None)
         code = np.where(np.isinf(value), fmt.nan_code, code)
     code = np.where(np.isnan(value), fmt.nan_code, code)
     return code.astype(np.uint8), saturated
+
+
+def from_bfloat16(codes: np.ndarray) -> np.ndarray:
+    """The float32 values of bfloat16 `codes` (uint16, any shape)."""
+    return (codes.astype(np.uint32) << 16).view(np.float32)
+
+
+def to_bfloat16(value: np.ndarray, random: np.ndarray | None = None) -> np.ndarray:
+    """Codes (uint16) of float32 `value`: rounded to nearest even, or by 16 `random` bits that are
+    added below the last kept bit. Overflow is infinity."""
+    bits = np.asarray(value, np.float32).view(np.uint32).astype(np.uint64)
+    below = 0x7FFF + (bits >> 16 & 1) if random is None else random.astype(np.uint64)
+    return np.where(np.isnan(value), BFLOAT16.nan_code, bits + below >> 16).astype(np.uint16)
 
 
 def random16(key: int, index: np.ndarray) -> np.ndarray:

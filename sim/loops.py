@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isa.memmap import Trap
-from isa.registers import ADDRESS_BITS
+from isa.registers import ADDRESS_BITS, INDEX_BITS
 from sim.outcome import require
 
 
@@ -102,10 +102,11 @@ def as_bytes(words: np.ndarray) -> np.ndarray:
 
 
 def as_words(elements: np.ndarray) -> np.ndarray:
-    """uint8 (..., 8 * n) or 32 bits (..., 2 * n) as uint64 (..., n)."""
+    """uint8 (..., 8 * n), 16 bits (..., 4 * n) or 32 bits (..., 2 * n) as uint64 (..., n)."""
     return np.ascontiguousarray(elements).view("<u8")
 
 
-def element_index(address: np.ndarray, base: int) -> np.ndarray:
-    """The numbers of the 8 elements of each FP8 word in its tensor, (..., 8)."""
-    return 8 * wrapped(address - base)[..., np.newaxis] + np.arange(8)
+def element_numbers(registers, prefix: str, counts: dict[str, int], axes: tuple[str, ...]):
+    """The numbers of the 8 elements of each word in its tensor, (..., 8); other axes as `nest`."""
+    word = registers[f"{prefix}.base"]["word"] + _affine(registers, prefix, "stride", counts, axes)
+    return (8 * word[..., np.newaxis] + np.arange(8)) & ((1 << INDEX_BITS) - 1)

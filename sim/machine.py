@@ -17,7 +17,7 @@ from isa.instructions import (
     Condition,
 )
 from isa.memmap import Control, Flag, Status, Trap
-from isa.registers import BY_INDEX, Unit
+from isa.registers import BY_INDEX, REGISTERS, Unit
 from sim import move, tensor, vector
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Values, registers_of
@@ -26,6 +26,8 @@ WORD32 = 1 << 32
 SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
 PLANS = 1 << 12  # operations that a machine remembers, more than a training step has
 UNITS = {Unit.TENSOR: tensor.Operation, Unit.VECTOR: vector.Operation, Unit.MOVE: move.Operation}
+
+KEYS = {unit: REGISTERS[f"{unit.name.lower()}.key"].index for unit in (Unit.TENSOR, Unit.VECTOR)}
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Operation:
     post: int
     tag: int
     values: Values
+    key: int | None  # of random bits: apart from the values, since it differs from step to step
 
 
 @dataclass
@@ -213,8 +216,10 @@ class Machine:
     def _do_run(self, unit, wait, post, tag):
         unit = Unit(unit)
         self._wait_for_room(unit)
-        values = frozenset(self.state.registers[unit].items())
-        self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag, values)
+        values = dict(self.state.registers[unit])
+        key = values.pop(KEYS[unit], 0) if unit in KEYS else None
+        self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag,
+                                             frozenset(values.items()), key)
         self._progress()
 
     def _do_sync(self, wait, post):
@@ -251,8 +256,8 @@ class Machine:
 
     def _execute(self, unit: Unit, operation: Operation) -> None:
         try:
-            memories = (self.words, self.external) if unit is Unit.MOVE else (self.words,)
-            outcome = self._planned(unit, operation.values).run(*memories)
+            beside = self.external if unit is Unit.MOVE else operation.key
+            outcome = self._planned(unit, operation.values).run(self.words, beside)
             self._count(outcome, operation)
             self._give(operation.post)
         except TrapError as trap:
@@ -264,7 +269,8 @@ class Machine:
 
     def _count(self, outcome: Outcome, operation: Operation) -> None:
         counters = self.state.counters
-        for name in ("macs", *SKIPPED, "saturations", "words_filled", "words_stored"):
+        for name in ("macs", *SKIPPED, "saturations", "saturations_e5m2", "words_filled",
+                     "words_stored"):
             counters[name] += getattr(outcome, name)
         self.state.tag_words[operation.tag] += outcome.stream_words
         if outcome.nan and self.state.nan_pc is None:

@@ -24,6 +24,7 @@ class Outcome:
     skipped_elements: int = 0
     stream_words: int = 0
     saturations: int = 0
+    saturations_e5m2: int = 0
     nan: bool = False
     words_filled: int = 0
     words_stored: int = 0

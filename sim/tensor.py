@@ -10,7 +10,7 @@ from isa.memmap import Trap
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, AuxMode, StatsMode
 from sim import operands, skipping
 from sim.drain import Drain, Places, factors
-from sim.loops import Items, nest
+from sim.loops import Items, element_numbers, nest
 from sim.operands import Operand
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers
@@ -25,7 +25,7 @@ def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
     A trap is reported in the outcome; nothing is written then.
     """
     try:
-        return Operation(config, registers).run(words)
+        return Operation(config, registers).run(words, registers["tensor.key"]["key"])
     except TrapError as trap:
         return Outcome(trap=trap.cause)
 
@@ -64,8 +64,8 @@ class Operation:
         self.skipping = Skipping(config, registers, self.counts, self.both, self.streamed,
                                  self.tiled, self.reduction, places) if self.mode["skip"] else None
 
-    def run(self, words: np.ndarray) -> Outcome:
-        """Once, on the scratchpad `words`, which it changes."""
+    def run(self, words: np.ndarray, key: int) -> Outcome:
+        """Once, on the scratchpad `words`, which it changes; `key` is that of random bits."""
         outcome = Outcome(
             stream_words=self.blocks * self.groups * self.passes * self.positions)
         outcome.macs = outcome.stream_words * self.cores * TREES * LANES
@@ -73,7 +73,7 @@ class Operation:
             self.skipping.count(words, outcome)
         sums, poison = operands.product(self.stream, self.tiles, words)
         self.drain.run(words, self._by_block(sums),
-                       None if poison is None else self._by_block(poison), outcome)
+                       None if poison is None else self._by_block(poison), outcome, key)
         return outcome
 
     def _count(self, loops) -> int:
@@ -167,8 +167,12 @@ class Operation:
             items = nest(self.registers, f"tensor.{stream}", counts, (*BLOCKS[::-1], "core"), False)
             return np.tile(items.address.reshape(self.blocks, -1), (1, self.drained))
 
+        numbers = np.zeros(shape[0])
+        if self.mode["stochastic"]:
+            numbers = element_numbers(self.registers, "tensor.number", counts, axes)
+            numbers = numbers.reshape(*shape, LANES)
         return Places(items("output", True), items("aux", False).address,
-                      by_core("bias"), by_core("stats"))
+                      by_core("bias"), by_core("stats"), numbers)
 
     def _by_block(self, sums: np.ndarray) -> np.ndarray:
         """(both, streamed x position, tiled x core x tree) as (block, drained group x core,

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from isa.config import Config
-from isa.formats import FormatCode
+from isa.formats import E5M2, FORMATS, FormatCode
 from isa.memmap import Trap
 from isa.registers import (
     REDUCED,
@@ -17,7 +17,7 @@ from isa.registers import (
     Reduce,
 )
 from sim import floats, functions
-from sim.loops import Runs, as_words, element_index, everywhere, nest, wrapped
+from sim.loops import Runs, as_words, element_numbers, everywhere, nest, wrapped
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers, vector_counts
 
@@ -33,7 +33,7 @@ def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
     A trap is reported in the outcome; the words that the operation writes are undefined then.
     """
     try:
-        return Operation(config, registers).run(words)
+        return Operation(config, registers).run(words, registers["vector.key"]["key"])
     except TrapError as trap:
         return Outcome(trap=trap.cause)
 
@@ -60,13 +60,16 @@ class Operation:
         loops = VECTOR_LOOPS[2:] if self.reduce == Reduce.MAX else VECTOR_LOOPS
         self.written = {o: self._runs(o, registers[f"vector.{o}.mode"]["format"], loops)
                         for o in self.outputs}
+        if any(self._mode(o)["stochastic"] for o in self.outputs):
+            self.numbers = self._numbers(loops)
         if self.reduce == Reduce.SUM:
             self.sums = self._runs("o2", FormatCode.BINARY32, VECTOR_LOOPS[2:])
         self.coefficients = {k: self._coefficients(k)
                              for k in range(3) if self.op["channel"] >> k & 1}
 
-    def run(self, words: np.ndarray) -> Outcome:
-        """Once, on the scratchpad `words`, which it changes."""
+    def run(self, words: np.ndarray, key: int) -> Outcome:
+        """Once, on the scratchpad `words`, which it changes; `key` is that of random bits."""
+        outcome = Outcome()
         inputs = {name: self._read(words, name) for name in self.inputs}
         t, u = self._lanes(words, inputs)
         # Everything that is read was read: an output may stand where an input stood.
@@ -75,10 +78,10 @@ class Operation:
         else:
             results = {o: u if self._mode(o)["source"] else t for o in self.outputs}
         for name in self.outputs:
-            self._write(words, name, results[name])
+            outcome.saturations_e5m2 += self._write(words, name, results[name], key)
         if self.reduce == Reduce.SUM:
             self.sums.write(words, as_words(self._sums(u if self.op["source"] else t)))
-        return Outcome()
+        return outcome
 
     def _mode(self, output: str) -> dict[str, int]:
         return self.registers[f"vector.{output}.mode"]
@@ -93,9 +96,6 @@ class Operation:
         split = self.registers["vector.outer"]["split"]
         require(split <= len(VECTOR_LOOPS), Trap.SHAPE)
         require(not self.reduce or split not in range(1, len(REDUCED) + 1), Trap.SHAPE)
-        formats = [self.registers["vector.inputs"][i] for i in self._used()]
-        formats += [self.registers[f"vector.{o}.mode"]["format"] for o in self.outputs]
-        require(FormatCode.RAW not in formats, Trap.SHAPE)
         require(self.reduce != Reduce.SUM or op["quantum"] in QUANTUM_RANGE, Trap.SHAPE)
 
     def _used(self) -> list[str]:
@@ -109,12 +109,21 @@ class Operation:
 
     def _runs(self, name: str, code: int, loops=VECTOR_LOOPS) -> Runs:
         """The words of all groups of a stream whose format has that code, by group."""
+        items = nest(self._flat(name), f"vector.{name}", self.counts, loops[::-1], window=False)
+        return Runs(items.reshape(-1), self.config.words, FORMATS[code].group_words)
+
+    def _numbers(self, loops) -> np.ndarray:
+        """The numbers of the elements of all groups, (groups, 8)."""
+        index = element_numbers(self._flat("number"), "vector.number", self.counts, loops[::-1])
+        return index.reshape(-1, GROUP)
+
+    def _flat(self, name: str) -> Registers:
+        """The registers of a stream with one for each loop."""
         flat = {f"vector.{name}.base": self.registers[f"vector.{name}.base"]}
         for pair in ("n01", "n23", "n45"):
             for loop, stride in self.registers[f"vector.{name}.{pair}"].items():
                 flat[f"vector.{name}.{loop}"] = {"stride": stride}
-        items = nest(flat, f"vector.{name}", self.counts, loops[::-1], window=False).reshape(-1)
-        return Runs(items, self.config.words, 4 if code == FormatCode.BINARY32 else 1)
+        return flat
 
     def _read(self, words: np.ndarray, name: str) -> np.ndarray:
         """float32 (groups, 8)."""
@@ -122,6 +131,8 @@ class Operation:
         rows = self.inputs[name].read(words)
         if code == FormatCode.BINARY32:
             return rows.view(np.float32)
+        if code == FormatCode.BFLOAT16:
+            return floats.from_bfloat16(rows.view(np.uint16))
         return floats.decode_words(floats.of_code(code), rows)
 
     def _coefficients(self, k: int) -> Runs:
@@ -171,18 +182,20 @@ class Operation:
         value = floats.canonical(np.add(a * b, -c if negate else c))
         return np.broadcast_to(value, shape) if value.shape != shape else value
 
-    def _write(self, words: np.ndarray, name: str, value: np.ndarray) -> None:
+    def _write(self, words: np.ndarray, name: str, value: np.ndarray, key: int) -> int:
+        """Writes an output; how many elements of E5M2 saturated."""
         mode, runs = self._mode(name), self.written[name]
         if mode["format"] == FormatCode.BINARY32:
             runs.write(words, as_words(value))
-            return
-        random = None
-        if mode["stochastic"]:
-            base = self.registers[f"vector.{name}.base"]["address"]
-            random = floats.random16(self.registers["vector.key"]["key"],
-                                     element_index(runs.index[:, 0], base))
-        codes, _ = floats.encode(floats.of_code(mode["format"]), value, mode["scale"], random)
+            return 0
+        random = floats.random16(key, self.numbers) if mode["stochastic"] else None
+        if mode["format"] == FormatCode.BFLOAT16:
+            runs.write(words, as_words(floats.to_bfloat16(value, random)))
+            return 0
+        fmt = floats.of_code(mode["format"])
+        codes, saturated = floats.encode(fmt, value, mode["scale"], random)
         runs.write(words, as_words(codes))
+        return int(np.count_nonzero(saturated)) * (fmt is E5M2)
 
     def _inner(self, value):
         """float32 (rounds of the other loops, groups of n0 and n1, 8)."""

@@ -68,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--rate", metavar="R[,EPOCH:R...]", help="learning rate, and from when on")
     train.add_argument("--decay", type=float, help="weight decay")
     train.add_argument("--momentum", type=float)
+    train.add_argument("--masters", metavar="FORMAT", help="of master weights: binary32, or "
+                       "bfloat16 with stochastic rounding (default: binary32)")
+    train.add_argument("--moments", metavar="FORMAT", help="likewise, of their momentum")
+    train.add_argument("--rounding", metavar="HOW", help="of errors and of weights in FP8: "
+                       "nearest or stochastic (default: nearest)")
+    train.add_argument("--scaling", metavar="HOW", help="of errors: static, or dynamic, by what "
+                       "saturates (default: static)")
+    train.add_argument("--error-scale", type=int, metavar="S", help="errors are stored times 2**S; "
+                       "with dynamic scaling at first")
+    train.add_argument("--clean-steps", type=int, metavar="N",
+                       help="steps without saturation after which S is raised (default: 200)")
     train.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     train.add_argument("--out", type=Path, required=True, metavar="DIR",
                        help="where checkpoint and report.json go")

@@ -10,12 +10,13 @@ from isa.config import LANES, WORD_BYTES
 from isa.formats import E4M3
 from sim import floats
 from winnow.compiler import averages
+from winnow.compiler.scaling import State
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
 from winnow.layout import first_map, initial_weights, weight_tiles
 
-LASTING = ("parameters", "weights", "masters", "moments")  # regions that training is about
+LASTING = ("parameters", "state", "weights", "masters", "moments")  # regions that training is about
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,15 @@ class Session:
         """Write the initial parameters into external memory."""
         masters = [weight_tiles(w) for w in self.weights if w is not None]
         self._put(memory, "weights", *(floats.encode(E4M3, m)[0] for m in masters))
-        self._put(memory, "masters", *masters)
+        self._put(memory, "masters", *(self._stored(m) for m in masters))
+        if self.program.keeps_state:
+            self._put(memory, "state", State.first(self.program.recipe).bytes)
         self._put(memory, "parameters", *self._resident())
+
+    def _stored(self, masters: np.ndarray) -> np.ndarray:
+        """Master weights in their format; from nowhere, so to nearest."""
+        return (floats.to_bfloat16(masters) if self.program.recipe.masters == "bfloat16"
+                else masters)
 
     def _resident(self):
         """The initial contents of what stays in the scratchpad."""
@@ -120,7 +128,8 @@ class Session:
             parts += [floats.encode(E4M3, first_map(self.program.layers[0], images[rows]))[0],
                       self._targets(labels[rows])]
         self._put(memory, "data", *parts)
-        instructions = self.program.instructions(len(work.images), work.rate)
+        instructions = self.program.instructions(len(work.images), work.rate, self.seed,
+                                                 self.state(memory))
         self._put(memory, "program", np.frombuffer(to_bytes(instructions), np.uint8))
         memory[self.program.external.slice("log")] = 0
 
@@ -138,6 +147,12 @@ class Session:
                              .transpose(0, 2, 1))[0]
 
     # What the machine wrote.
+
+    def state(self, memory: np.ndarray) -> State | None:
+        """What a round begins with, if the program keeps anything of the kind."""
+        if not self.program.keeps_state:
+            return None
+        return State.read(memory[self.program.external.slice("state")])
 
     def scores(self, memory: np.ndarray, steps: int) -> np.ndarray:
         """Scores of the first steps of a round, (steps, image, class)."""

@@ -19,7 +19,9 @@ from winnow.session import Progress, Round, Session
 
 # What a user may set, beside the configuration; the second row is of the recipe.
 OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device",
-           "epochs", "batch", "rate", "decay", "momentum")
+           "epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
+           "scaling", "error_scale", "clean_steps")
+RECIPE_OPTIONS = ("epochs", "batch", "rates", *OPTIONS[OPTIONS.index("decay"):])
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,11 @@ class Settings:
 
     def with_(self, config: Config, **options) -> "Settings":
         """Changed by what a user gave, of `OPTIONS`; another network brings its own recipe."""
-        for name, holds, rule in (
-                ("momentum", lambda value: 0 <= value < 1, "from 0 to 1, and under 1"),
-                ("decay", lambda value: 0 <= value < inf, "a number from 0 on")):
-            if name in options and not holds(options[name]):
-                raise UserError(f"--{name} {options[name]}: must be {rule}")
         if "rate" in options:
             options["rates"] = _rates(options.pop("rate"))
         net = options.get("net", self.net)
         recipe = self.recipe if net == self.net else recipe_for(net)
-        own = {name: options.pop(name) for name in
-               ("epochs", "batch", "rates", "decay", "momentum") if name in options}
+        own = {name: options.pop(name) for name in RECIPE_OPTIONS if name in options}
         return replace(self, config=config, recipe=replace(recipe, **own), **options)
 
 

@@ -15,8 +15,8 @@ BEAT_BITS = 3  # enough for the words of a beat
 
 # What each counter adds in a cycle. `macs` counts cores here, each of them 64 multiply-adds.
 PULSES = data.StructLayout({
-    counter.name: {"macs": 4, "saturations": 4, "words_read": PULSE_BITS,
-                   "words_written": PULSE_BITS, "words_filled": BEAT_BITS,
+    counter.name: {"macs": 4, "saturations": 4, "saturations_e5m2": PULSE_BITS,
+                   "words_read": PULSE_BITS, "words_written": PULSE_BITS, "words_filled": BEAT_BITS,
                    "words_stored": BEAT_BITS, "conflicts": PULSE_BITS}.get(counter.name, 1)
     for counter in COUNTERS
 })

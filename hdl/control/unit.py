@@ -184,6 +184,8 @@ class ControlUnit(wiring.Component):
             counters.pulses.control_wait.eq(issue.waiting),
             counters.pulses.macs.eq(events.cores),
             counters.pulses.saturations.eq(events.saturations),
+            counters.pulses.saturations_e5m2.eq(
+                self.pulses.saturations_e5m2 + events.saturations_e5m2),
             counters.pulses.tensor_busy.eq(events.busy),
             counters.pulses.tensor_wait_stream.eq(events.wait_stream),
             counters.pulses.tensor_wait_stationary.eq(events.wait_stationary),

@@ -16,20 +16,20 @@ WINDOW_LAYOUT = data.StructLayout({
 })
 
 
-def step_layout(bounded: bool) -> data.StructLayout:
+def step_layout(bounded: bool, stride_bits: int = STRIDE_BITS) -> data.StructLayout:
     """What a loop adds at each step, as the registers of the streams have it."""
-    step = {"stride": signed(STRIDE_BITS)}
+    step = {"stride": signed(stride_bits)}
     if bounded:
         step |= {"dy": signed(COORDINATE_BITS), "dx": signed(COORDINATE_BITS)}
     return data.StructLayout(step)
 
 
-def item_layout(loops: int) -> data.StructLayout:
-    """One element of a stream.
+def item_layout(loops: int, bits: int = ADDRESS_BITS) -> data.StructLayout:
+    """One element of a stream; its address has `bits` bits.
 
     `last` bit i: every loop from the innermost to loop i is in its last round.
     """
-    return data.StructLayout({"address": ADDRESS_BITS, "inside": 1, "last": loops})
+    return data.StructLayout({"address": bits, "inside": 1, "last": loops})
 
 
 class Walker(wiring.Component):
@@ -41,6 +41,8 @@ class Walker(wiring.Component):
         Names of the loops, innermost first.
     bounded : bool
         Whether there are rows and columns, checked against a window.
+    bits, stride_bits : int
+        Width of addresses and of strides.
 
     Members
     -------
@@ -49,7 +51,7 @@ class Walker(wiring.Component):
     base, window, counts, steps
         As in the registers; a count of zero never ends by itself. `window` exists if bounded.
     items : stream of `item_layout`
-        `address` wraps at ADDRESS_BITS; `inside` is always 1 if not bounded.
+        `address` wraps at `bits`; `inside` is always 1 if not bounded.
 
     Timing
     ------
@@ -59,18 +61,21 @@ class Walker(wiring.Component):
     innermost loop that has rounds left moves on and all within it begin at the new place.
     """
 
-    def __init__(self, *, loops, bounded: bool = False):
+    def __init__(self, *, loops, bounded: bool = False, bits: int = ADDRESS_BITS,
+                 stride_bits: int = STRIDE_BITS):
         if not loops:
             raise ValueError("loops is empty: a walker needs at least one loop")
         self.loops = tuple(loops)
         self.bounded = bounded
+        self.bits = bits
         super().__init__({
             "start": In(1),
             "stop": In(1),
-            "base": In(ADDRESS_BITS),
+            "base": In(bits),
             "counts": In(data.StructLayout(dict.fromkeys(self.loops, COUNT_BITS))),
-            "steps": In(data.StructLayout({loop: step_layout(bounded) for loop in self.loops})),
-            "items": Out(stream.Signature(item_layout(len(self.loops)))),
+            "steps": In(data.StructLayout(
+                {loop: step_layout(bounded, stride_bits) for loop in self.loops})),
+            "items": Out(stream.Signature(item_layout(len(self.loops), bits))),
             **({"window": In(WINDOW_LAYOUT)} if bounded else {}),
         })
 
@@ -92,7 +97,7 @@ class Walker(wiring.Component):
             self.items.valid.eq(active & ~self.stop),
             take.eq(self.items.valid & self.items.ready),
             payload.last.eq(last),
-            payload.address.eq(self._place(m, take, last, "stride", ADDRESS_BITS, self.base)),
+            payload.address.eq(self._place(m, take, last, "stride", self.bits, self.base)),
             payload.inside.eq(1),
         ]
         if self.bounded:

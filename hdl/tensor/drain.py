@@ -210,14 +210,14 @@ class Drain(wiring.Component):
         ]
 
     def _indexes(self, m, steps, lanes):
-        mode, loops = self.registers.mode, drain_loops(self.config)
-        walker = tensor_walker(m, "index_walker", self.registers, "output", loops,
-                               start=self.start & mode.stochastic, stop=self.clear, base=0)
-        m.submodules.indexes = indexes = Indexes(loops=len(loops))
-        connect(m, walker.items, indexes.items)
+        """The numbers of elements, which stand still where nothing is rounded by them."""
+        mode = self.registers.mode
+        indexes = Indexes(config=self.config)
+        gated(m, "indexes", mode.stochastic | self.clear, {"indexes": indexes})
         m.d.comb += [
+            indexes.start.eq(self.start & mode.stochastic),
             indexes.clear.eq(self.clear),
-            indexes.turn.eq(mode.turn_output),
+            indexes.registers.eq(self.registers),
             indexes.take.eq(steps.index_take & mode.stochastic),
             steps.index_ready.eq(indexes.valid | ~mode.stochastic),
             *(lane.index.eq(index) for lane, index in zip(lanes, indexes.index, strict=True)),

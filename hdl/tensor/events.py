@@ -20,7 +20,8 @@ class TensorEvents(wiring.Signature):
     wait_stream, wait_stationary, wait_drain
         No word of the first group entered although some are left, because: the word, the tile, the
         bank was not there (at most one of them is set)
-    saturations : live FP8 outputs of this cycle that saturated, 0 to 8
+    saturations, saturations_e5m2 : live outputs of this cycle that saturated, 0 to 8, in FP8 and
+        in E5M2
     nan : a live output of this cycle is NaN
     """
 
@@ -35,5 +36,6 @@ class TensorEvents(wiring.Signature):
             "wait_stationary": Out(1),
             "wait_drain": Out(1),
             "saturations": Out(range(TREES + 1)),
+            "saturations_e5m2": Out(range(TREES + 1)),
             "nan": Out(1),
         })

@@ -3,12 +3,17 @@
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.streams.walker import item_layout
-from isa.config import TREES
-from isa.registers import ADDRESS_BITS
+from hdl.interfaces import registers_layout
+from hdl.streams.walker import Walker
+from hdl.tensor.nest import drain_loops, loop_count
+from isa.config import TREES, Config
+from isa.registers import INDEX_BITS, Unit
+
+BYTE_BITS = (TREES - 1).bit_length()
+WORD_BITS = INDEX_BITS - BYTE_BITS  # of the number of a word
 
 
 class Indexes(wiring.Component):
@@ -16,55 +21,63 @@ class Indexes(wiring.Component):
 
     Parameters
     ----------
-    loops : int
-        Loops of the walker that gives the words' addresses, from a base of zero.
+    config : Config
 
     Members
     -------
+    start : pulse; `registers` hold from here on
     clear : between operations
-    turn : constant in an operation; element j of position i of a group of 8 goes to byte i of the
-        group's word j, else to byte j of its own word
-    items : stream of `item_layout`, the output words in order
+    registers
+        Of the stream `number`. With `turn_output` element j of position i of a group of 8 goes to
+        byte i of the group's word j, else to byte j of its own word.
     valid, index : of the next position
     take
 
     Timing
     ------
-    One position a cycle. With `turn` a group's first follows its eighth address by one cycle.
+    One position a cycle. In a turn a group's first follows its eighth word by one cycle.
     """
 
-    def __init__(self, *, loops: int):
-        self.loops = loops
+    def __init__(self, *, config: Config):
+        self.config = config
         super().__init__({
+            "start": In(1),
             "clear": In(1),
-            "turn": In(1),
-            "items": In(stream.Signature(item_layout(loops))),
+            "registers": In(registers_layout(Unit.TENSOR)),
             "valid": Out(1),
-            "index": Out(32).array(TREES),
+            "index": Out(INDEX_BITS).array(TREES),
             "take": In(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        word = self.items.payload.address
-        kept = [Signal(ADDRESS_BITS, name=f"kept_{i}", reset_less=True)
+        loops, turn = drain_loops(self.config), self.registers.mode.turn_output
+        m.submodules.walker = walker = Walker(loops=loops, bits=WORD_BITS)
+        items, word = walker.items, walker.items.payload.address
+        kept = [Signal(WORD_BITS, name=f"kept_{i}", reset_less=True)
                 for i in range(TREES - 1)]
-        group = [Signal(ADDRESS_BITS, name=f"group_{i}", reset_less=True) for i in range(TREES)]
+        group = [Signal(WORD_BITS, name=f"group_{i}", reset_less=True) for i in range(TREES)]
         level = Signal(range(TREES))
         present = Signal()
         byte = Signal(range(TREES))
         complete, load = Signal(), Signal()
 
         m.d.comb += [
+            walker.start.eq(self.start),
+            walker.stop.eq(self.clear),
+            walker.base.eq(self.registers.number_base.word),
+            *(walker.counts[loop].eq(loop_count(self.registers, loop)) for loop in loops),
+            *(walker.steps[loop].stride.eq(self.registers[f"number_{loop}"].stride)
+              for loop in loops),
             complete.eq(level == TREES - 1),
-            load.eq(complete & self.items.valid
+            load.eq(complete & items.valid
                     & (~present | (self.take & (byte == TREES - 1)))),
-            self.valid.eq(Mux(self.turn, present, self.items.valid)),
-            self.items.ready.eq(Mux(self.turn, ~complete | load, self.take)),
-            *(self.index[j].eq(Mux(self.turn, Cat(byte, group[j]), Cat(Const(j, 3), word)))
+            self.valid.eq(Mux(turn, present, items.valid)),
+            items.ready.eq(Mux(turn, ~complete | load, self.take)),
+            *(self.index[j].eq(Mux(turn, Cat(byte, group[j]), Cat(Const(j, BYTE_BITS), word)))
               for j in range(TREES)),
         ]
-        with m.If(self.turn):
+        with m.If(turn):
             with m.If(self.take):
                 m.d.sync += byte.eq(byte + 1)
                 with m.If(byte == TREES - 1):
@@ -72,7 +85,7 @@ class Indexes(wiring.Component):
             with m.If(load):
                 m.d.sync += [present.eq(1), level.eq(0),
                              *(a.eq(b) for a, b in zip(group, [*kept, word], strict=True))]
-            with m.Elif(self.items.valid & ~complete):
+            with m.Elif(items.valid & ~complete):
                 m.d.sync += [level.eq(level + 1), kept[-1].eq(word),
                              *(a.eq(b) for a, b in pairwise(kept))]
         with m.If(self.clear):

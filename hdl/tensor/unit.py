@@ -13,6 +13,7 @@ from hdl.tensor.drain import Drain
 from hdl.tensor.events import TensorEvents
 from hdl.tensor.feed import Feed
 from isa.config import LANES, TREES, Config
+from isa.formats import FormatCode
 from isa.memmap import Trap
 from isa.registers import Unit
 
@@ -148,5 +149,7 @@ class TensorUnit(wiring.Component):
             events.wait_stationary.eq(feed.wait_stationary & busy),
             events.wait_drain.eq(feed.wait_drain & busy),
             events.saturations.eq(drain.saturations),
+            events.saturations_e5m2.eq(Mux(
+                front.operation.registers.mode.output == FormatCode.E5M2, drain.saturations, 0)),
             events.nan.eq(drain.nan),
         ]

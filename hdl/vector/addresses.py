@@ -21,9 +21,8 @@ class OutputAddresses(wiring.Component):
     -------
     start : pulse; the inputs below it hold from here on
     clear : forgets everything
-    wide : a group is 4 consecutive words, else one
+    words : consecutive words of a group
     reduced : loops n0 and n1 are not used
-    origin : what offsets count from
     base, counts, strides
     places : stream of `place_layout`
     busy : from `start` until the last place is taken
@@ -35,9 +34,8 @@ class OutputAddresses(wiring.Component):
         super().__init__({
             "start": In(1),
             "clear": In(1),
-            "wide": In(1),
+            "words": In(range(GROUP_WORDS + 1)),
             "reduced": In(1),
-            "origin": In(ADDRESS_BITS),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -54,7 +52,7 @@ class OutputAddresses(wiring.Component):
             walker.start.eq(self.start),
             walker.stop.eq(self.clear),
             walker.base.eq(self.base),
-            walker.counts.word.eq(Mux(self.wide, GROUP_WORDS, 1)),
+            walker.counts.word.eq(self.words),
             walker.steps.word.stride.eq(1),
         ]
         for loop in VECTOR_LOOPS:
@@ -68,7 +66,7 @@ class OutputAddresses(wiring.Component):
             self.trap.eq(walker.items.valid & (item.address >= self.config.words)),
             self.places.valid.eq(walker.items.valid & ~self.trap),
             self.places.payload.address.eq(item.address),
-            self.places.payload.offset.eq(item.address - self.origin),
+            self.places.payload.last.eq(item.last[0]),
             walker.items.ready.eq(self.places.ready & ~self.trap),
         ]
         with m.If(self.start):

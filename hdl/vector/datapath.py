@@ -1,21 +1,29 @@
 """The datapath of the vector unit: inputs, coefficients, lanes, outputs and sums."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.clock import gated
 from hdl.interfaces import ReadPort, WritePort
+from hdl.streams.walker import Walker
 from hdl.vector.coefficients import Coefficients
 from hdl.vector.fork import Fork
 from hdl.vector.groups import GroupCounter
 from hdl.vector.input import Input
 from hdl.vector.lanes import Lanes
-from hdl.vector.layouts import COEFFICIENTS, LANE_MODE, REGISTERS
+from hdl.vector.layouts import (
+    COEFFICIENTS,
+    GROUP_INDEX_BITS,
+    LANE_MODE,
+    NUMBER_STRIDE_BITS,
+    REGISTERS,
+)
 from hdl.vector.outputs import Outputs
 from hdl.vector.reduction import Reduction
 from hdl.vector.split import Split
-from isa.config import Config
-from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
+from isa.config import LANES, Config
+from isa.registers import REDUCED, VECTOR_INPUTS, VECTOR_LOOPS, VECTOR_OUTPUTS
 
 
 class VectorDatapath(wiring.Component):
@@ -37,6 +45,7 @@ class VectorDatapath(wiring.Component):
     trap : a word is not in the scratchpad
     wait_read : lanes that could go on have an input missing
     wait_write : a write is not taken
+    saturations : elements of E5M2 written in this cycle that saturated
     """
 
     def __init__(self, *, config: Config, index: int):
@@ -55,6 +64,7 @@ class VectorDatapath(wiring.Component):
             "trap": Out(1),
             "wait_read": Out(1),
             "wait_write": Out(1),
+            "saturations": Out(range(LANES + 1)),
         })
 
     def elaborate(self, platform):
@@ -136,6 +146,7 @@ class VectorDatapath(wiring.Component):
             reduction.source.eq(op.source),
             reduction.nest_last.eq(lanes.nest_last),
 
+            self.saturations.eq(outputs.saturations),
             self.working.eq(groups.valid | lanes.busy | outputs.busy),
             self.trap.eq(outputs.trap | coefficients.trap
                          | Cat(unit.trap for unit in inputs).any()),
@@ -155,9 +166,27 @@ class VectorDatapath(wiring.Component):
             wiring.connect(m, getattr(outputs, name), wiring.flipped(getattr(self, name)))
             m.d.comb += [
                 outputs.modes[i].eq(registers[f"{name}_mode"]),
-                outputs.origins[i].eq(registers[f"{name}_base"].address),
                 outputs.bases[i].eq(split.bases[len(VECTOR_INPUTS) + i]),
                 outputs.strides[i].eq(split.strides[len(VECTOR_INPUTS) + i]),
             ]
         wiring.connect(m, reduction.words, outputs.sums)
+        m.d.comb += outputs.index.eq(self._number(m, split, start, lanes.valid & fork.ready))
         return m
+
+    def _number(self, m, split, start, took):
+        """The number of the group that the outputs are offered, where anything is rounded by it;
+        else it stands still."""
+        used = Cat(self.registers[f"{name}_mode"].stochastic for name in VECTOR_OUTPUTS).any()
+        walker = Walker(loops=VECTOR_LOOPS, bits=GROUP_INDEX_BITS, stride_bits=NUMBER_STRIDE_BITS)
+        gated(m, "numbers", used | self.clear, {"numbers": walker})
+        m.d.comb += [
+            walker.start.eq(start & used),
+            walker.stop.eq(self.clear),
+            walker.base.eq(split.number_base),
+            walker.items.ready.eq(took),
+        ]
+        for loop in VECTOR_LOOPS:
+            once = self.mode.largest if loop in REDUCED else 0
+            m.d.comb += [walker.counts[loop].eq(Mux(once, 1, split.counts[loop])),
+                         walker.steps[loop].stride.eq(split.number_strides[loop])]
+        return walker.items.payload.address

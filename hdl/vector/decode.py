@@ -6,12 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.arith.binary32 import BIAS, FRACTION_BITS
 from hdl.vector.layouts import LANE_MODE, LEVEL_BITS, REGISTERS
-from isa.formats import FormatCode
 from isa.registers import (
     REDUCED,
     VECTOR_INPUTS,
     VECTOR_LOOPS,
-    VECTOR_OUTPUTS,
     Activation,
     Operand,
     Reduce,
@@ -77,12 +75,6 @@ class Decode(wiring.Component):
         split = registers.outer.split
         yield split <= len(VECTOR_LOOPS)
         yield (split == 0) | (split > len(REDUCED)) | (op.reduce == Reduce.NONE)
-        for used, name in zip(self.used, VECTOR_INPUTS, strict=True):
-            yield ~used | (registers.inputs[name] != FormatCode.RAW)
-        for name in VECTOR_OUTPUTS:
-            mode = registers[f"{name}_mode"]
-            unused = ~mode.enable | self.sum if name == VECTOR_OUTPUTS[-1] else ~mode.enable
-            yield unused | (mode.format != FormatCode.RAW)
         yield ~self.sum | (op.quantum[-1] == op.quantum[-2])
 
 

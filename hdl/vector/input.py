@@ -1,6 +1,6 @@
 """One input of the vector unit."""
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,7 @@ from hdl.interfaces import ReadPort
 from hdl.streams.reader import WordReader
 from hdl.streams.walker import Walker
 from hdl.vector.gather import Gather
-from hdl.vector.layouts import COUNTS, FLOAT_BITS, GROUP_WORDS, STRIDES, WALKED
+from hdl.vector.layouts import COUNTS, FLOAT_BITS, STRIDES, WALKED, group_words
 from isa.config import LANES, Config
 from isa.formats import FormatCode
 from isa.registers import ADDRESS_BITS, VECTOR_LOOPS
@@ -60,7 +60,7 @@ class Input(wiring.Component):
             walker.start.eq(self.start & self.used),
             walker.stop.eq(self.clear),
             walker.base.eq(self.base),
-            walker.counts.word.eq(Mux(self.format == FormatCode.BINARY32, GROUP_WORDS, 1)),
+            walker.counts.word.eq(group_words(self.format)),
             walker.steps.word.stride.eq(1),
             *(walker.counts[loop].eq(self.counts[loop]) for loop in VECTOR_LOOPS),
             *(walker.steps[loop].stride.eq(self.strides[loop]) for loop in VECTOR_LOOPS),

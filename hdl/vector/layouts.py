@@ -1,17 +1,22 @@
 """What the parts of the vector unit hand each other."""
 
-from amaranth.hdl import signed
+from amaranth.hdl import Mux, signed
 from amaranth.lib import data
 
 from hdl.interfaces import address_bits, registers_layout
 from isa.config import LANES, WORD_BITS, Config
-from isa.formats import BINARY32
-from isa.registers import ADDRESS_BITS, COUNT_BITS, STRIDE_BITS, VECTOR_LOOPS, Unit
+from isa.formats import BFLOAT16, BINARY32, FormatCode
+from isa.registers import COUNT_BITS, INDEX_BITS, STRIDE_BITS, VECTOR_LOOPS, Unit
 
 FLOAT_BITS = BINARY32.bits
 WORD_FLOATS = WORD_BITS // FLOAT_BITS
 GROUP_WORDS = LANES // WORD_FLOATS  # of a group in binary32
 ELEMENT_BITS = WORD_BITS // LANES
+HALF_BITS = BFLOAT16.bits
+WORD_HALVES = WORD_BITS // HALF_BITS  # elements of a word in bfloat16
+ELEMENT_INDEX_BITS = (LANES - 1).bit_length()
+NUMBER_STRIDE_BITS = STRIDE_BITS + 2  # four datapaths take every fourth round
+GROUP_INDEX_BITS = INDEX_BITS - ELEMENT_INDEX_BITS  # of the number of a group in its tensor
 
 REGISTERS = registers_layout(Unit.VECTOR)
 OP = REGISTERS["op"].shape
@@ -37,9 +42,12 @@ LANE_MODE = data.StructLayout({
 })
 
 
-def place_layout(config: Config) -> data.StructLayout:
-    """Where a word of an output goes.
+def group_words(format):
+    """Words of a group."""
+    return Mux(format == FormatCode.BINARY32, GROUP_WORDS,
+               Mux(format == FormatCode.BFLOAT16, BFLOAT16.group_words, 1))
 
-    `offset` is from the base of the whole tensor, modulo 2^ADDRESS_BITS.
-    """
-    return data.StructLayout({"address": address_bits(config), "offset": ADDRESS_BITS})
+
+def place_layout(config: Config) -> data.StructLayout:
+    """Where a word of an output goes, and whether it is the last of its group."""
+    return data.StructLayout({"address": address_bits(config), "last": 1})

@@ -6,7 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
 from hdl.vector.addresses import OutputAddresses
-from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, STRIDES, place_layout
+from hdl.vector.layouts import (
+    COUNTS,
+    FLOAT_BITS,
+    GROUP_WORDS,
+    MODE,
+    STRIDES,
+    group_words,
+    place_layout,
+)
 from hdl.vector.scatter import Scatter
 from isa.config import LANES, WORD_BITS, Config
 from isa.formats import FormatCode
@@ -14,7 +22,7 @@ from isa.registers import ADDRESS_BITS
 
 
 class Output(wiring.Component):
-    """Writes the groups of an output: binary32 by itself, FP8 through the converter; or sums.
+    """Writes the groups of an output: binary32 by itself, others through the converter; or sums.
 
     Parameters
     ----------
@@ -22,16 +30,14 @@ class Output(wiring.Component):
 
     Members
     -------
-    start : pulse; `mode`, `reduced`, `summed`, `origin`, `base`, `counts` and `strides` hold from
-        here on
+    start : pulse; `mode`, `reduced`, `summed`, `base`, `counts` and `strides` hold from here on
     clear : forgets everything
     mode : how groups are written
-    origin : of the whole tensor, `base` that of what is written here
     reduced : there is something for each round of the loops but n0 and n1
     summed : the words of `sums` are written, and no groups
     offer, took, t, u : a group, if `mode.enable` and not `summed`; `took` in its last cycle
     sums : stream of words
-    asked : stream of places; a group to be converted for each. Ready only if it is offered.
+    asked : stream of places; a word to be made of the group for each. Ready only if it is offered.
     codes : stream of address and data, the words converted
     port : WritePort
     busy : places are left that were not asked for or written
@@ -46,7 +52,6 @@ class Output(wiring.Component):
             "mode": In(MODE),
             "reduced": In(1),
             "summed": In(1),
-            "origin": In(ADDRESS_BITS),
             "base": In(ADDRESS_BITS),
             "counts": In(COUNTS),
             "strides": In(STRIDES),
@@ -75,9 +80,8 @@ class Output(wiring.Component):
             wide.eq(self.summed | (self.mode.format == FormatCode.BINARY32)),
             addresses.start.eq(self.start & (self.mode.enable | self.summed)),
             addresses.clear.eq(self.clear),
-            addresses.wide.eq(wide),
+            addresses.words.eq(Mux(self.summed, GROUP_WORDS, group_words(self.mode.format))),
             addresses.reduced.eq(self.reduced),
-            addresses.origin.eq(self.origin),
             addresses.base.eq(self.base),
             addresses.counts.eq(self.counts),
             addresses.strides.eq(self.strides),
@@ -97,7 +101,7 @@ class Output(wiring.Component):
 
             self.asked.valid.eq(self.offer & ~wide & places.valid),
             self.asked.payload.eq(places.payload),
-            self.took.eq(scatter.took | self.asked.valid & self.asked.ready),
+            self.took.eq(scatter.took | self.asked.valid & self.asked.ready & places.payload.last),
             places.ready.eq(Mux(wide, word_valid & request.ready,
                                 self.offer & self.asked.ready)),
         ]

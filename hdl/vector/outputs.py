@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
 from hdl.vector.convert import Converter
-from hdl.vector.layouts import COUNTS, FLOAT_BITS, MODE, NUMBER_BITS, STRIDES
+from hdl.vector.layouts import COUNTS, FLOAT_BITS, GROUP_INDEX_BITS, MODE, NUMBER_BITS, STRIDES
 from hdl.vector.output import Output
 from isa.config import LANES, WORD_BITS, Config
 from isa.registers import ADDRESS_BITS, VECTOR_OUTPUTS
@@ -15,7 +15,7 @@ _COUNT = len(VECTOR_OUTPUTS)
 
 
 class Outputs(wiring.Component):
-    """Writes each group to the outputs that want it; FP8 outputs take turns at the converter.
+    """Writes each group to the outputs that want it; all but binary32 takes turns at the converter.
 
     Parameters
     ----------
@@ -26,18 +26,20 @@ class Outputs(wiring.Component):
     start : pulse; all below but the streams hold from here on
     clear : forgets everything
     sum : the last output writes the words of `sums` and takes no groups
-    origins : the bases of the outputs, `bases` those of what is written here
     largest : groups are the largest of windows; the outputs take t, u, and `number`
     offers, took : for each output, whether the group is offered, and that it was taken in whole
     t, u, number : the group
+    index : its number in its tensor
     sums : stream of words
     o0, o1, o2 : write ports
+    saturations : of `Converter`
     busy : not everything is written
     trap : a word is not in the scratchpad
 
     Timing
     ------
-    All outputs in binary32 take a group in 4 cycles, one output in FP8 takes it in one.
+    All outputs in binary32 take a group in 4 cycles, one output in FP8 takes it in one, in
+    bfloat16 in two.
     """
 
     def __init__(self, *, config: Config):
@@ -49,7 +51,6 @@ class Outputs(wiring.Component):
             "largest": In(1),
             "key": In(32),
             "modes": In(MODE).array(_COUNT),
-            "origins": In(ADDRESS_BITS).array(_COUNT),
             "bases": In(ADDRESS_BITS).array(_COUNT),
             "counts": In(COUNTS),
             "strides": In(STRIDES).array(_COUNT),
@@ -58,8 +59,10 @@ class Outputs(wiring.Component):
             "t": In(FLOAT_BITS).array(LANES),
             "u": In(FLOAT_BITS).array(LANES),
             "number": In(NUMBER_BITS).array(LANES),
+            "index": In(GROUP_INDEX_BITS),
             "sums": In(stream.Signature(WORD_BITS)),
             **{name: Out(WritePort(config)) for name in VECTOR_OUTPUTS},
+            "saturations": Out(range(LANES + 1)),
             "busy": Out(1),
             "trap": Out(1),
         })
@@ -84,7 +87,6 @@ class Outputs(wiring.Component):
                 output.mode.eq(self.modes[i]),
                 output.mode.source.eq(sources[i]),
                 output.reduced.eq(self.largest),
-                output.origin.eq(self.origins[i]),
                 output.base.eq(self.bases[i]),
                 output.counts.eq(self.counts),
                 output.strides.eq(self.strides[i]),
@@ -114,12 +116,14 @@ class Outputs(wiring.Component):
             *(here.eq(there) for here, there in zip(convert.modes, self.modes, strict=True)),
             convert.s0_valid.eq(Array(output.asked.valid for output in outputs)[chosen]),
             convert.s0_output.eq(chosen),
+            convert.s0_index.eq(self.index),
             convert.s0_place.eq(Array(
                 output.asked.payload.as_value() for output in outputs)[chosen]),
             source.eq(Array(sources)[chosen]),
             *(value.eq(Mux(source, Mux(chosen == _COUNT - 1, late, u), t)) for value, t, u, late in
               zip(convert.s0_values, self.t, self.u, number, strict=True)),
             convert.ready.eq(Array(output.codes.ready for output in outputs)[convert.output]),
+            self.saturations.eq(convert.saturations),
             self.busy.eq(convert.busy | Cat(output.busy for output in outputs).any()),
             self.trap.eq(Cat(output.trap for output in outputs).any()),
         ]

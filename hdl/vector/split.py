@@ -1,10 +1,16 @@
 """The share of a datapath in an operation that several of them work on."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.vector.layouts import COUNTS, REGISTERS, STRIDES
+from hdl.vector.layouts import (
+    COUNTS,
+    GROUP_INDEX_BITS,
+    NUMBER_STRIDE_BITS,
+    REGISTERS,
+    STRIDES,
+)
 from isa.registers import (
     ADDRESS_BITS,
     STRIDE_BITS,
@@ -14,6 +20,7 @@ from isa.registers import (
 )
 
 STREAMS = (*VECTOR_INPUTS, *VECTOR_OUTPUTS)
+NUMBER_STRIDES = data.StructLayout(dict.fromkeys(VECTOR_LOOPS, signed(NUMBER_STRIDE_BITS)))
 _K_LOOP = VECTOR_LOOPS.index("n5")  # the loop that moves the coefficients
 
 
@@ -31,6 +38,7 @@ class Split(wiring.Component):
     none : there is no such round; where nothing is split, for all datapaths but the first
     counts
     bases, strides : of x, y, z, o0, o1, o2, with the strides from n0 on
+    number_base, number_strides : of the groups' numbers, which need more bits
     k_base, k_stride : of the coefficients by channel
 
     Timing
@@ -47,6 +55,8 @@ class Split(wiring.Component):
             "counts": Out(COUNTS),
             "bases": Out(ADDRESS_BITS).array(len(STREAMS)),
             "strides": Out(STRIDES).array(len(STREAMS)),
+            "number_base": Out(GROUP_INDEX_BITS),
+            "number_strides": Out(NUMBER_STRIDES),
             "k_base": Out(ADDRESS_BITS),
             "k_stride": Out(signed(STRIDE_BITS)),
         })
@@ -66,19 +76,28 @@ class Split(wiring.Component):
                                  | (~mine.any() & (self.index != 0)))
 
         for i, name in enumerate(STREAMS):
-            steps = [registers[f"{name}_{pair}"][f"n{n}"] for pair in ("n01", "n23", "n45")
-                     for n in pair[1:]]
+            steps = self._steps(name)
             m.d.comb += [
-                self.bases[i].eq(self._base(m, name, registers[f"{name}_base"], mine, steps)),
+                self.bases[i].eq(self._base(m, name, registers[f"{name}_base"].address, mine,
+                                            steps)),
                 *(self.strides[i][loop].eq(Mux(here, step << shift, step))
                   for loop, here, step in zip(VECTOR_LOOPS, mine, steps, strict=True)),
             ]
-        k_step = registers.k_n5.stride
+        k_step, number_steps = registers.k_n5.stride, self._steps("number")
         m.d.comb += [
-            self.k_base.eq(self._base(m, "k", registers.k_base, mine[_K_LOOP:], [k_step])),
+            self.number_base.eq(self._base(m, "number", registers.number_base.word, mine,
+                                           number_steps)),
+            *(self.number_strides[loop].eq(Mux(here, step << shift, step))
+              for loop, here, step in zip(VECTOR_LOOPS, mine, number_steps, strict=True)),
+            self.k_base.eq(self._base(m, "k", registers.k_base.address, mine[_K_LOOP:], [k_step])),
             self.k_stride.eq(Mux(mine[_K_LOOP], k_step << shift, k_step)),
         ]
         return m
+
+    def _steps(self, name):
+        """The strides of a stream, n0 first."""
+        return [self.registers[f"{name}_{pair}"][f"n{n}"] for pair in ("n01", "n23", "n45")
+                for n in pair[1:]]
 
     def _base(self, m, name, base, mine, steps):
         """Where the first round of this datapath begins; at the base where nothing is split."""
@@ -86,4 +105,4 @@ class Split(wiring.Component):
         for here, each in zip(mine, steps, strict=True):
             with m.If(here):
                 m.d.comb += step.eq(each)
-        return base.address + self.index * step
+        return base + self.index * step

@@ -10,7 +10,7 @@ from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.vector.control import VectorControl
 from hdl.vector.datapath import VectorDatapath
 from hdl.vector.decode import Decode
-from isa.config import Config
+from isa.config import LANES, Config
 from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS, Unit
 
 
@@ -31,6 +31,7 @@ class VectorUnit(wiring.Component):
     busy : a cycle of an operation
     wait_read : of these, a datapath had an input missing
     wait_write : of these, a datapath could not write an output
+    saturations : elements of E5M2 written in this cycle that saturated
 
     Timing
     ------
@@ -49,6 +50,7 @@ class VectorUnit(wiring.Component):
             "busy": Out(1),
             "wait_read": Out(1),
             "wait_write": Out(1),
+            "saturations": Out(range(LANES * count + 1)),
         })
 
     def elaborate(self, platform):
@@ -86,5 +88,6 @@ class VectorUnit(wiring.Component):
             self.busy.eq(control.busy),
             self.wait_read.eq(Cat(each.wait_read for each in datapaths).any()),
             self.wait_write.eq(Cat(each.wait_write for each in datapaths).any()),
+            self.saturations.eq(sum(each.saturations for each in datapaths)),
         ]
         return m

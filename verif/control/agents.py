@@ -118,7 +118,8 @@ class Bench:
         self.vector = Unit(dut, "vector")
         self.draw = seeds.stdlib("control")
         for member in ("busy", "tag", "pc", "stream_word", "cores", "wait_stream",
-                       "wait_stationary", "wait_drain", "saturations", "nan"):
+                       "wait_stationary", "wait_drain", "saturations",
+                       "saturations_e5m2", "nan"):
             getattr(dut, f"events__{member}").value = 0
         await streams.start(dut)
         await streams.cycles(dut, 2)

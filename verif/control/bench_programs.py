@@ -281,10 +281,10 @@ async def tensor_events(dut):
     b.load("sync wait=1\nhalt 0")  # nobody gives it: control stands still
 
     async def operation(tag, pc, cycles):
-        totals = {"cores": 0, "words": 0, "saturations": 0, "waits": [0, 0, 0]}
+        totals = {"cores": 0, "words": 0, "saturations": 0, "e5m2": 0, "waits": [0, 0, 0]}
         e = {name: getattr(dut, f"events__{name}") for name in
              ("busy", "tag", "pc", "stream_word", "cores", "wait_stream", "wait_stationary",
-              "wait_drain", "saturations", "nan")}
+              "wait_drain", "saturations", "saturations_e5m2", "nan")}
         e["busy"].value, e["tag"].value, e["pc"].value = 1, tag, pc
         for _ in range(cycles):
             words = b.draw.randrange(9)
@@ -292,15 +292,17 @@ async def tensor_events(dut):
             saturations, wait = b.draw.randrange(9), b.draw.randrange(4)
             e["stream_word"].value, e["cores"].value = words, cores
             e["saturations"].value = saturations
+            e["saturations_e5m2"].value = saturations // 2
             for i, name in enumerate(("wait_stream", "wait_stationary", "wait_drain")):
                 e[name].value = int(wait == i)
                 totals["waits"][i] += wait == i
             totals["cores"] += cores
             totals["words"] += words
             totals["saturations"] += saturations
+            totals["e5m2"] += saturations // 2
             await streams.cycles(dut)
-        for name in ("busy", "stream_word", "cores", "saturations", "wait_stream",
-                     "wait_stationary", "wait_drain"):
+        for name in ("busy", "stream_word", "cores", "saturations", "saturations_e5m2",
+                     "wait_stream", "wait_stationary", "wait_drain"):
             e[name].value = 0
         await streams.cycles(dut)
         return totals
@@ -321,6 +323,7 @@ async def tensor_events(dut):
         assert await read(tag_offset(tag, "span")) == cycles + 1
     assert await read(counter_offset("macs")) == 64 * sum(t["cores"] for *_, t in done)
     assert await read(counter_offset("saturations")) == sum(t["saturations"] for *_, t in done)
+    assert await read(counter_offset("saturations_e5m2")) == sum(t["e5m2"] for *_, t in done)
     assert await read(counter_offset("tensor_busy")) == sum(c for _, c, _ in done)
     for i, name in enumerate(("stream", "stationary", "drain")):
         assert await read(counter_offset(f"tensor_wait_{name}")) == \

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from isa.formats import E4M3, E5M2, FP8
+from isa.formats import BFLOAT16, E4M3, E5M2, FP8
 from sim import floats
 
 REFERENCE = {E4M3: ml_dtypes.float8_e4m3fn, E5M2: ml_dtypes.float8_e5m2}
@@ -100,3 +100,27 @@ def test_random_bits_are_even_and_depend_on_key_and_index():
     other = floats.random16(0x12345679, index)
     assert abs(np.corrcoef(drawn, other)[0, 1]) < 0.02
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.02
+
+
+def test_bfloat16_is_that_of_ml_dtypes():
+    value = np.concatenate([samples(3), np.array([0, -0.0, np.inf, -np.inf, 3.4e38], np.float32)])
+    codes = floats.to_bfloat16(value)
+    theirs = value.astype(ml_dtypes.bfloat16)
+    number = ~np.isnan(value)
+    assert np.array_equal(codes[number], theirs.view(np.uint16)[number])
+    assert set(codes[~number]) <= {BFLOAT16.nan_code}
+    assert codes[-1] == BFLOAT16.infinity_code
+    assert np.array_equal(floats.from_bfloat16(codes), codes.view(ml_dtypes.bfloat16)
+                          .astype(np.float32), equal_nan=True)
+
+
+def test_stochastic_bfloat16_rounds_up_as_often_as_the_fraction_says():
+    random = np.arange(1 << 16)
+    for bits in (0x3F800000, 0x3F800001, 0xBF80ABCD, 0x0000FFFF, 0x7F7F8000):
+        value = np.full(random.shape, bits, np.uint32).view(np.float32)
+        codes = floats.to_bfloat16(value, random)
+        assert np.count_nonzero(codes == (bits >> 16) + 1) == bits & 0xFFFF
+        assert np.count_nonzero(codes == bits >> 16) == (1 << 16) - (bits & 0xFFFF)
+    special = np.array([np.nan, np.inf, -np.inf], np.float32)
+    codes = floats.to_bfloat16(special, np.full(3, 0xFFFF))
+    assert codes.tolist() == [BFLOAT16.nan_code, 0x7F80, 0xFF80]

@@ -256,3 +256,34 @@ def test_traps(changes, cause):
     words = np.zeros(CONFIG.words, np.uint64)
     assert tensor.execute(CONFIG, registers(**changes), words).trap is cause
     assert tensor.execute(CONFIG, registers(), words).trap is Trap.NONE
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_numbers_of_stochastic_rounding(turn):
+    """The bits of (key, number of the element that is written), wherever its word stands."""
+    generator = seeds.generator(f"numbers {turn}")
+    words = random_words(generator, specials=False)
+    counts = {"positions": {"p0": 8, "cores": 2}, "blocks": {"b0": 3}, "groups": {"groups": 2}}
+    loops = {"p0": 8, "core": 2, "b0": 3, "group": 2}
+    steps = {"p0": 5, "core": -300_000, "b0": 1, "group": 77}
+    places = {f"output__{n}": {"stride": s} for n, s in zip(loops, (1, 8, 16, 48), strict=True)}
+    result = registers(
+        **counts, **places, stationary__q0={"stride": 1}, stationary__core={"stride": 8},
+        stationary__b0={"stride": 16}, stream__p0={"stride": 1}, stream__group={"stride": 8},
+        stream__base={"address": 100}, output__base={"address": 8192}, key={"key": 0x12345678},
+        number__base={"word": (1 << 32) - 20}, **{
+            f"number__{n}": {"stride": s} for n, s in steps.items()},
+        mode={"output": 1, "scale": -3, "stochastic": 1, "turn_output": turn})
+    plain = {**result, "tensor.mode": result["tensor.mode"] | {"stochastic": 0, "turn_output": 0}}
+    before = words.copy()
+    assert tensor.execute(CONFIG, result, words).trap is Trap.NONE
+    written = words[8192:8192 + 96].view(np.uint8).reshape(2, 3, 2, 8, 8)
+    for block, place, position, sums in scalar.sums(plain, before, CONFIG.lowest_exponent):
+        core, group, b0, p0 = place["core"], place["group"], block["b0"], position["p0"]
+        for tree, total in enumerate(sums):
+            word, byte = (tree, p0) if turn else (p0, tree)
+            number = (1 << 32) - 20 + 5 * word - 300_000 * core + b0 + 77 * group
+            random = floats.random16(0x12345678, np.array([(8 * number + byte) % (1 << 32)]))
+            value = np.array([float(total) / 8], np.float32)
+            code = floats.encode(floats.of_code(1), value, 0, random)[0][0]
+            assert written[group, b0, core, word, byte] == code

@@ -228,8 +228,6 @@ def test_functions_at_their_ends():
     ({"op": {"activation": 7}}, Trap.SHAPE),
     ({"op": {"reduce": 3}}, Trap.SHAPE),
     ({"op": {"reduce": 1, "quantum": 64}}, Trap.SHAPE),
-    ({"op": {"a": Operand.X}, "inputs": {"x": 3}}, Trap.SHAPE),
-    ({"o0__mode": {"enable": 1, "format": 3}}, Trap.SHAPE),
     ({"op": {"a": Operand.X}, "x__base": {"address": 16384}}, Trap.ADDRESS),
     ({"o1__mode": {"enable": 1, "format": 2}, "o1__base": {"address": 16381}}, Trap.ADDRESS),
 ])
@@ -242,5 +240,49 @@ def test_traps(changes, cause):
 def test_unused_inputs_are_not_read():
     words = np.zeros(CONFIG.words, np.uint64)
     beyond = {"address": 99999}
-    result = registers(x__base=beyond, inputs={"x": 3}, o2__base=beyond)
+    result = registers(x__base=beyond, o2__base=beyond)
     assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+
+
+@pytest.mark.parametrize("reduce", [0, 2])
+def test_numbers_of_stochastic_rounding(reduce):
+    """Every output takes the bits of (key, number), and not of where it stands; by plain loops."""
+    generator = seeds.generator(f"numbers {reduce}")
+    words = np.zeros(CONFIG.words, np.uint64)
+    x = (generator.standard_normal((2, 3, 2, 8)) * 20).astype(np.float32)  # n3, n2, n0
+    x[..., 1, :] = -1e9  # of two groups the first is the larger
+    put(words, X, x)
+    result = registers(
+        counts={"n0": 2, "n2": 3, "n3": 2}, inputs={"x": BINARY32}, key={"key": 0xDEADBEEF},
+        op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO, "reduce": reduce},
+        x__n01={"n0": 4}, x__n23={"n2": 8, "n3": 24},
+        o0__n01={"n0": 1}, o0__n23={"n2": 2, "n3": 6}, o1__n01={"n0": 2},
+        o1__n23={"n2": 4, "n3": 12}, number__base={"word": (1 << 29) - 2},
+        number__n01={"n0": 1000}, number__n23={"n2": 1, "n3": -7},
+        o0__mode={"enable": 1, "format": 1, "stochastic": 1},
+        o1__mode={"enable": 1, "format": 3, "stochastic": 1})
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    for n3, n2, n0 in np.ndindex(2, 3, 1 if reduce else 2):
+        number = (1 << 29) - 2 + (0 if reduce else 1000 * n0) + n2 - 7 * n3
+        index = (8 * number + np.arange(8)) % (1 << 32)
+        random = floats.random16(0xDEADBEEF, index)
+        place = (0 if reduce else n0) + 2 * n2 + 6 * n3
+        codes = words[OUT0 + place:][:1].view(np.uint8)
+        assert np.array_equal(codes, floats.encode(E5M2, x[n3, n2, n0], 0, random)[0])
+        halves = words[OUT1 + 2 * place:][:2].view(np.uint16)
+        assert np.array_equal(halves, floats.to_bfloat16(x[n3, n2, n0], random))
+
+
+def test_bfloat16_in_and_out():
+    """Sixteen bits an element, element 0 low; what is read is exact, the scale is ignored."""
+    words = np.zeros(CONFIG.words, np.uint64)
+    codes = np.array([0x3F80, 0xC000, 0x0001, 0x8000, 0x7F80, 0xFF80, 0x7FC1, 0x4049], np.uint16)
+    words[X:X + 2] = codes.view(np.uint64)
+    value = np.array([1, -2, 2.0**-133, 0, np.inf, -np.inf, np.nan, 3.140625], np.float32)
+    result = registers(op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO},
+                       inputs={"x": 3}, o0__mode={"enable": 1, "format": 2},
+                       o1__mode={"enable": 1, "format": 3, "scale": 9})
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    assert np.array_equal(get(words, OUT0, 1)[0], value, equal_nan=True)
+    codes[[3, 6]] = 0, 0x7FC0  # -0 + 0 is +0
+    assert np.array_equal(words[OUT1:OUT1 + 2].view(np.uint16), codes)

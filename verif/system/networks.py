@@ -148,13 +148,18 @@ def random_data(network: Network, generator: np.random.Generator, images: int) -
     return Dataset("random", pixels[:images], labels[:images], pixels[images:], labels[images:])
 
 
+LOW_PRECISION = {"masters": "bfloat16", "moments": "bfloat16", "rounding": "stochastic",
+                 "scaling": "dynamic", "error_scale": 17, "clean_steps": 2}
+
+
 def random_session(config, generator: np.random.Generator, steps: int = 2,
-                   network: Network | None = None) -> Session:
-    """A session of one epoch of a network, by default a random one."""
+                   network: Network | None = None, **recipe) -> Session:
+    """A session of one epoch of a network, by default a random one, with a recipe changed by
+    `recipe`."""
     network = network or random_network(generator)
     data = random_data(network, generator, steps * BATCH)
-    recipe = Recipe(epochs=1, batch=BATCH, rates=((0, 0.01),), error_scale=8,
-                    loss=str(generator.choice(["mse", "softmax"])))
+    recipe = Recipe(**{"epochs": 1, "batch": BATCH, "rates": ((0, 0.01),), "error_scale": 8,
+                       "loss": str(generator.choice(["mse", "softmax"]))} | recipe)
     return Session(TrainingProgram(config, network, recipe), data, int(generator.integers(1 << 30)))
 
 

@@ -7,7 +7,7 @@ from isa.config import Config, named
 from isa.memmap import COUNTERS
 from verif import seeds
 from verif.simulation import Simulation
-from verif.system.networks import random_session
+from verif.system.networks import LOW_PRECISION, random_session
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.step import TileError
 from winnow.host import Driver, ModelDevice
@@ -23,6 +23,7 @@ from winnow.network import (
 )
 from winnow.run import difference
 from winnow.session import Session
+from winnow.train import pieces
 
 CONFIGS = {
     "small": named("small"),
@@ -35,11 +36,11 @@ CONFIGS = {
 CYCLES = 200_000
 
 
-def fitting_session(config: Config, name: str) -> Session:
+def fitting_session(config: Config, name: str, **options) -> Session:
     """The first random session of that name that fits the configuration."""
     generator = seeds.generator(name)
     for _ in range(100):
-        session = random_session(config, generator)
+        session = random_session(config, generator, **options)
         try:
             assert session.program.training.operations and session.program.evaluation.operations
             return session
@@ -48,14 +49,25 @@ def fitting_session(config: Config, name: str) -> Session:
     raise AssertionError("no network fits")
 
 
-def work(session: Session, device, units: int):
-    """Train and evaluate; yields the driver after each program."""
+def work(session: Session, device, units: int, most: int = CYCLES):
+    """Train, at most so many steps a program, and evaluate; yields the driver after each."""
     driver = Driver(device)
     session.place(device.memory)
-    for part in (*session.rounds, *session.test_rounds):
+    for part in (*pieces(session.rounds, 0, most), *session.test_rounds):
         session.load(device.memory, part)
         driver.execute(session.program.address("program"), units)
         yield driver
+
+
+def compare(session: Session, chip: Driver, model: Driver) -> None:
+    """Memory and exact counters after a program."""
+    assert difference(session.program, chip.device.memory, model.device.memory) is None
+    on_chip, on_model = chip.counters(), model.counters()
+    for counter in COUNTERS:
+        if counter.exact:
+            assert on_chip[counter.name] == on_model[counter.name], counter.name
+    assert [tag["words"] for tag in chip.tag_counters()] == [
+        tag["words"] for tag in model.tag_counters()]
 
 
 @pytest.mark.parametrize("case", range(6))
@@ -94,12 +106,22 @@ def check(config: Config, session: Session, case: int) -> None:
                     latency=case) as chip:
         for on_chip, on_model in zip(work(session, chip, CYCLES), work(session, model, CYCLES),
                                      strict=True):
-            assert difference(session.program, chip.memory, model.memory) is None
-            chip_counters, model_counters = on_chip.counters(), on_model.counters()
-            for counter in COUNTERS:
-                if counter.exact:
-                    assert chip_counters[counter.name] == model_counters[counter.name], \
-                        counter.name
-            assert [tag["words"] for tag in on_chip.tag_counters()] == [
-                tag["words"] for tag in on_model.tag_counters()]
+            compare(session, on_chip, on_model)
         assert np.count_nonzero(chip.memory[session.program.external.slice("masters")])
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_low_precision_training(case):
+    """16-bit masters and moments, stochastic rounding, and a scale of errors that falls and rises:
+    several steps a program, and the state that goes from one to the next."""
+    config = CONFIGS["small"]
+    session = fitting_session(config, f"low precision {case}", steps=8, **LOW_PRECISION)
+    size, scales = session.program.external.size, []
+    model = ModelDevice(config, size)
+    with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=0.3 * case) as chip:
+        for on_chip, on_model in zip(work(session, chip, CYCLES, 1 + case),
+                                     work(session, model, CYCLES, 1 + case), strict=True):
+            compare(session, on_chip, on_model)
+            scales.append(session.state(chip.memory).scale)
+    steps = np.diff([LOW_PRECISION["error_scale"], *scales])
+    assert steps.min() < 0 < steps.max(), scales

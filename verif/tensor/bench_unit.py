@@ -72,7 +72,9 @@ async def turns(dut):
     for mode in ({"turn_stream": 1}, {"turn_output": 1}, {"turn_stream": 1, "turn_output": 1}):
         for stochastic in (0, 1):
             await with_stalls(driver, small_gemm(
-                mode={**mode, "scale": -4, "stochastic": stochastic}, key={"key": 0x12345678}))
+                mode={**mode, "scale": -4, "stochastic": stochastic}, key={"key": 0x12345678},
+                number__base={"word": 0x1FFFFFFC}, number__p0={"stride": 1},
+                number__b0={"stride": CONFIG.block}, number__b1={"stride": -4 * CONFIG.block}))
 
 
 @cocotb.test(**TEST)

@@ -29,6 +29,7 @@ class Done:
     words: int = 0  # that entered the cores
     macs: int = 0
     saturations: int = 0
+    saturations_e5m2: int = 0
     nan: bool = False
     wait_stream: int = 0
     wait_stationary: int = 0
@@ -108,9 +109,10 @@ class Driver:
         dut, done = self.dut, Done()
         edge = RisingEdge(dut.clk)
         events = {name: getattr(dut, f"events__{name}") for name in (
-            "stream_word", "cores", "saturations", "nan", "wait_stream", "wait_stationary",
-            "wait_drain")}
-        counted = ("saturations", "wait_stream", "wait_stationary", "wait_drain")
+            "stream_word", "cores", "saturations", "saturations_e5m2", "nan", "wait_stream",
+            "wait_stationary", "wait_drain")}
+        counted = ("saturations", "saturations_e5m2", "wait_stream", "wait_stationary",
+                   "wait_drain")
         for cycle in range(LIMIT):
             if cycle == stop_after:
                 dut.command__stop.value = 1
@@ -150,8 +152,9 @@ class Driver:
             f"{differ.size} words differ, the first:",
             *(f"{i:6}: {int(self.words[i]):016x}, expected {int(expected[i]):016x}"
               for i in differ[:12])])
-        assert (done.macs, done.words, done.saturations, done.nan) == (
-            outcome.macs, outcome.stream_words, outcome.saturations, outcome.nan), (done, outcome)
+        assert (done.macs, done.words, done.saturations, done.saturations_e5m2, done.nan) == (
+            outcome.macs, outcome.stream_words, outcome.saturations, outcome.saturations_e5m2,
+            outcome.nan), (done, outcome)
         return done
 
 

@@ -11,6 +11,7 @@ from isa.registers import (
     BLOCKS,
     POSITIONS,
     REDUCTION,
+    STRIDE_BITS,
     TENSOR_STREAMS,
     AuxMode,
     StatsMode,
@@ -135,6 +136,10 @@ class Operations:
         mode["stochastic"] = int(not raw and self.chance(0.4))
         mode["scale"] = self.below(-64, 63) if self.chance(0.2) else self.below(-14, 4)
         r["tensor.key"]["key"] = int(draw.integers(0, 2**32))
+        r["tensor.number.base"]["word"] = int(draw.integers(0, 2**32))
+        bits = int(draw.choice([4, STRIDE_BITS]))
+        for loop in TENSOR_STREAMS["number"]:
+            r[f"tensor.number.{loop}"]["stride"] = self.below(-(1 << bits - 1), (1 << bits - 1) - 1)
         r["tensor.depth"]["passes"] = self.below(
             0, min(2**32 - 1, config.max_passes - merged * prod(r["tensor.reduction"].values())))
         self._place(r, "stream", "stream", 1)

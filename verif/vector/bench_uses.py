@@ -14,7 +14,6 @@ from verif.vector.operations import (
     K1,
     K2,
     ONE,
-    SIZES,
     STALLS,
     ZERO,
     T,
@@ -27,7 +26,7 @@ from verif.vector.operations import (
     started,
     under_stalls,
 )
-from verif.vector.shapes import SMALL
+from verif.vector.shapes import SIZES, SMALL
 
 SKEW = 5  # words, so that streams begin in different banks
 

@@ -129,6 +129,7 @@ class Driver:
         if not values["vector.outer"]["split"]:
             values = split_by_chance(values, self.random)
         expected = vector.execute(self.config, values, self.words)
+        before = streams.read(self.dut.saturations)
         await self.begin(values)
         trap, cycles = await self.end()
         what = ", ".join(f"{name[7:]} {fields}" for name, fields in values.items()
@@ -138,7 +139,11 @@ class Driver:
         assert self.given == [self.post], f"tokens given: {self.given}: {what}"
         if trap != Trap.NONE:
             await self.load(self.words)
-        elif compare:
+            return cycles
+        await streams.cycles(self.dut)
+        found = streams.read(self.dut.saturations) - before
+        assert found == expected.saturations_e5m2, f"{found} saturated, not {expected}: {what}"
+        if compare:
             await self.compare(what)
         return cycles
 

@@ -22,6 +22,7 @@ class StalledVector(wiring.Component):
     load, look : ports of the scratchpad for the bench, after those of the unit
     seed : what the random stalls start from, while reset
     read_rate, write_rate : in 256 cycles of a port, how many it is stalled
+    saturations : of all operations since the reset
     stray : the unit has asked for something while it was not busy
     """
 
@@ -38,6 +39,7 @@ class StalledVector(wiring.Component):
             "seeding": In(1),
             "read_rate": In(RATE_BITS),
             "write_rate": In(RATE_BITS),
+            "saturations": Out(32),
             "stray": Out(1),
         })
 
@@ -53,6 +55,7 @@ class StalledVector(wiring.Component):
         wiring.connect(m, scratchpad.write_ports[-1], wiring.flipped(self.load))
         m.d.comb += [self.busy.eq(unit.busy), self.wait_read.eq(unit.wait_read),
                      self.wait_write.eq(unit.wait_write)]
+        m.d.sync += self.saturations.eq(self.saturations + unit.saturations)
         asked = Cat(getattr(unit, name)[i].request.valid
                     for i in range(count) for name in VECTOR_INPUTS + VECTOR_OUTPUTS)
         with m.If(asked.any() & ~unit.busy):

@@ -11,8 +11,8 @@ from verif.vector.shapes import word
 
 GIVEN = bench.parameters()
 CONFIG = Config(**GIVEN["config"])
-E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
-SIZES = {E4M3: 1, E5M2: 1, BINARY32: 4}  # words of a group
+E4M3, E5M2, BINARY32, BFLOAT16 = (
+    FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.BFLOAT16)
 ZERO, ONE, X, Y, Z, K0, K1, K2, T = Operand
 STALLS = ((0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3), (0.8, 0.8), (0.95, 0.1), (0.1, 0.95))
 

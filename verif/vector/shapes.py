@@ -1,7 +1,7 @@
 """Random operations of the vector unit that are legal, and ways to make them illegal."""
 
 from isa.config import Config
-from isa.formats import FormatCode
+from isa.formats import FORMATS, FormatCode
 from isa.registers import (
     REDUCED,
     VECTOR_INPUTS,
@@ -13,7 +13,7 @@ from isa.registers import (
 )
 from verif.vector.driver import registers
 
-FORMATS = (FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32)
+SIZES = {code: fmt.group_words for code, fmt in FORMATS.items()}  # words of a group
 SPECIAL = (0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00800000, 0x3F800000, 0xBF800000,
            0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFF812345, 0x43E00000,
            0x47600000, 0x3B000000)
@@ -76,7 +76,7 @@ class Shapes:
         draw = self.draw
         counts = self._counts(groups)
         op = self._op()
-        inputs = {name: draw.choice(FORMATS) for name in VECTOR_INPUTS}
+        inputs = {name: draw.choice([*SIZES]) for name in VECTOR_INPUTS}
         modes = {name: self._mode() for name in VECTOR_OUTPUTS}
         values = {"counts": {loop: counts[loop] for loop in VECTOR_LOOPS[:4]},
                   "outer": {loop: counts[loop] for loop in VECTOR_LOOPS[4:]},
@@ -85,7 +85,7 @@ class Shapes:
         places, dense = {}, {}
         for name in VECTOR_INPUTS:
             dense[name] = draw.random() < 0.7
-            size = 4 if inputs[name] == FormatCode.BINARY32 else 1
+            size = SIZES[inputs[name]]
             twin = [i for i in places if inputs[i] == inputs[name]]
             if twin and draw.random() < 0.2:
                 dense[name], places[name] = dense[twin[0]], places[twin[0]]
@@ -96,7 +96,7 @@ class Shapes:
             sums = op["reduce"] == Reduce.SUM and name == VECTOR_OUTPUTS[-1]
             once = sums or op["reduce"] == Reduce.MAX
             used = {loop: 1 if once and loop in REDUCED else counts[loop] for loop in VECTOR_LOOPS}
-            size = 4 if sums or modes[name]["format"] == FormatCode.BINARY32 else 1
+            size = SIZES[FormatCode.BINARY32 if sums else modes[name]["format"]]
             same = [i for i in free if not sums and inputs[i] == modes[name]["format"]]
             if same and draw.random() < 0.5:
                 places[name] = places[same[0]]
@@ -109,7 +109,16 @@ class Shapes:
                 values[f"{name}__{pair}"] = {f"n{i}": strides[f"n{i}"] for i in pair[1:]}
         for name, mode in modes.items():
             values[f"{name}__mode"] = mode
-        return registers(**values)
+        return registers(**values, **self._numbers())
+
+    def _numbers(self):
+        """Base and strides of the numbers, near or from all over."""
+        bits = self.draw.choice((4, 20))
+        strides = {loop: self.draw.randrange(-(1 << bits - 1), 1 << bits - 1)
+                   for loop in VECTOR_LOOPS}
+        return {"number__base": {"word": self.draw.getrandbits(32)}} | {
+            f"number__{pair}": {f"n{i}": strides[f"n{i}"] for i in pair[1:]}
+            for pair in ("n01", "n23", "n45")}
 
     def _counts(self, groups):
         counts, left = {}, groups
@@ -137,7 +146,7 @@ class Shapes:
     def _mode(self):
         draw = self.draw
         return {"enable": draw.random() < 0.7, "source": draw.getrandbits(1),
-                "format": draw.choice(FORMATS), "stochastic": draw.random() < 0.4,
+                "format": draw.choice([*SIZES]), "stochastic": draw.random() < 0.4,
                 "scale": draw.choice((0, 0, draw.randrange(-8, 8), draw.randrange(-128, 128)))}
 
     def _dense(self, counts, size):
@@ -189,7 +198,6 @@ def spoiled(values: dict, words: int, draw) -> dict:
     """A copy of `values` with one thing that is, or may be, not allowed."""
     values = {name: dict(fields) for name, fields in values.items()}
     stream = draw.choice(VECTOR_INPUTS + VECTOR_OUTPUTS)
-    output = draw.choice(VECTOR_OUTPUTS)
     draw.choice((
         lambda: values["vector.counts"].update({draw.choice(VECTOR_LOOPS[:4]): 0}),
         lambda: values["vector.outer"].update({draw.choice(VECTOR_LOOPS[4:]): 0}),
@@ -199,8 +207,6 @@ def spoiled(values: dict, words: int, draw) -> dict:
         lambda: values["vector.op"].update(activation=7),
         lambda: values["vector.op"].update(reduce=3),
         lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),
-        lambda: values["vector.inputs"].update({draw.choice(VECTOR_INPUTS): 3}),
-        lambda: values[f"vector.{output}.mode"].update(format=3),
         lambda: values[f"vector.{stream}.base"].update(address=words - draw.randrange(8)),
         lambda: values[f"vector.{stream}.base"].update(address=words),
         lambda: values[f"vector.{stream}.n01"].update(n0=draw.choice((-5000, 5000))),

@@ -4,7 +4,7 @@ normalisation and biases."""
 from dataclasses import replace
 
 from isa.formats import FormatCode
-from winnow.compiler import averages, constant, forms, loss, nests, pools, scores, update
+from winnow.compiler import averages, constant, forms, nests, pools, scores, update
 from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.learning import Learning
 from winnow.compiler.nests import GROUP_WORDS, Beside
@@ -100,7 +100,8 @@ class Backward(Pass):
         if first.is_last:
             operation = scores.backward(self.config, first, self.step.errors,
                                         weights[made.readers[0]], flat(dy, first), beside)
-            self.emit(operation, tag(made.readers[0], "BP"))
+            self._emit_rounded(operation, "the scores", made, part, dy,
+                               tag(made.readers[0], "BP"))
             return
         element = self._elements(made, part)
         pooling, convolving = ([r for r in made.readers if self.graph.layers[r].learns is learns]
@@ -111,16 +112,23 @@ class Backward(Pass):
             self._pool_back(made, r, part, dy, formed, here, tag(r, "BP"))
             element = dy
         if convolving:
-            self._convolve_back(convolving, part, weights, dy, replace(beside, element=element),
-                                tag)
+            self._convolve_back(made, convolving, part, weights, dy,
+                                replace(beside, element=element), tag)
+
+    def _emit_rounded(self, operations, source: str, made: Map, part: range, tile: Tile,
+                      tag: int = 0) -> None:
+        """Operations that write a tile of the gradient of a map, or a part of it that comes from
+        `source`."""
+        self.emit(self.step.rounded(operations, f"gradient of {made.name} from {source}", tile,
+                                    made.shape, part.start), tag)
 
     def _elements(self, made: Map, part: range) -> Tile | None:
         """The sum of the gradients of all maps that `made` is added to, in E5M2."""
         first, *others = [self.step.fill(self.memory.gradients[above], part.start, len(part))
                           for above in made.added_to] or [None]
-        for other in others:
-            self.emit(forms.added(f"gradients added to {made.name}", first, other, first,
-                                  FormatCode.E5M2))
+        for i, other in enumerate(others):
+            self._emit_rounded(forms.added(f"gradients added to {made.name}", first, other, first,
+                                           FormatCode.E5M2), f"sum {i}", made, part, first)
         return first
 
     def _pool_back(self, made: Map, r: int, part: range, dy: Tile, formed: Formed | None,
@@ -131,22 +139,25 @@ class Backward(Pass):
         error = self.step.fill(above, part.start, len(part))
         constants = self.memory.constants.get(averages.factors(layer.pool))
         if not layer.pool.largest and not beside.element:
-            self.emit(averages.backward(self.config, layer, error, constants, dy, beside), tag)
+            self._emit_rounded(averages.backward(self.config, layer, error, constants, dy, beside),
+                               layer.name, made, part, dy, tag)
             return
         spread = Tile.new(f"error of {layer.name}", len(part), layer.input)
         if layer.pool.largest:
             x = (formed or self.forming.form(made, part.start, len(part))).y
             number = pools.Numbers.new(layer.pool, len(part), layer.output)
             self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
-            self.emit(pools.error(label, error, number, spread, layer.pool, None))
+            self._emit_rounded(pools.error(label, error, number, spread, layer.pool, None),
+                               f"{layer.name} alone", made, part, spread)
         else:
-            self.emit(averages.backward(self.config, layer, error, constants, spread, Beside()),
-                      tag)
-        self.emit(constant.through(self.config, f"{layer.name} BP", spread, dy, beside,
-                                   self.memory.identity), tag)
+            self._emit_rounded(
+                averages.backward(self.config, layer, error, constants, spread, Beside()),
+                f"{layer.name} alone", made, part, spread, tag)
+        self._emit_rounded(constant.through(self.config, f"{layer.name} BP", spread, dy, beside,
+                                            self.memory.identity), layer.name, made, part, dy, tag)
 
-    def _convolve_back(self, readers: list[int], part: range, weights, dy: Tile, beside: Beside,
-                       tag) -> None:
+    def _convolve_back(self, made: Map, readers: list[int], part: range, weights, dy: Tile,
+                       beside: Beside, tag) -> None:
         """Readers that convolve: where their strides are alike, parity by parity of row and
         column, without those that do not reach it; else one after the other."""
         layers = self.graph.layers
@@ -160,9 +171,11 @@ class Backward(Pass):
                 for reader in (*chain, last):
                     is_last = reader == last and together[-1] == readers[-1]
                     here = replace(beside if is_last else Beside(), element=element)
-                    self.emit(nests.backward(
+                    operation = nests.backward(
                         self.config, layers[reader], errors[reader], weights[reader],
-                        flat(dy, layers[reader]), row, column, here), tag(reader, "BP"))
+                        flat(dy, layers[reader]), row, column, here)
+                    self._emit_rounded(operation, layers[reader].name, made, part, dy,
+                                       tag(reader, "BP"))
                     element = dy
 
     @staticmethod
@@ -174,7 +187,6 @@ class Backward(Pass):
     def _finish(self, i: int, norm: Norm, tag: int) -> None:
         """Coefficients of the errors, and the update of gamma and beta, or of a bias."""
         layer, rules = self.graph.layers[i], self.step.rules
-        factor = 2.0 ** loss.mean_scale(rules.error_scale, self.batch)
         self.emit(constant.rounded(self.config, f"sums of {layer.name}", norm.backward_stats,
                                    norm.backward_sums, layer.output.blocks), tag)
         own = self.memory.parameters[i]
@@ -188,5 +200,7 @@ class Backward(Pass):
             learned = [("gamma", norm.gamma_gradient, norm.gamma_moment, norm.gamma),
                        ("beta", norm.beta_gradient, norm.beta_moment, norm.beta)]
         for name, gradient, moment, master in learned:
-            self.emit(update.momentum_step(f"update {name} of {layer.name}", gradient, 0, moment,
-                                           master, rules.momentum, rules.rate, factor=factor))
+            self.emit(update.momentum_step(
+                f"update {name} of {layer.name}", gradient, 0, update.Learned(master, moment),
+                rules.recipe.momentum, rules.rate, factor=2.0**rules.mean_scale,
+                factor_register=rules.factor if rules.recipe.dynamic else None))

@@ -84,13 +84,15 @@ class Forming:
         if not made.pool:
             if backward:
                 x = self.step.fill(stored, first, images, blocks)
-                self.emit(forms.error(label, dy, x, backward, backwards))
+                self.emit(self.step.rounded(forms.error(label, dy, x, backward, backwards), label,
+                                            dy, stored.shape, first, start))
             return dy
         x = self.step.fill(stored, first, images, blocks)
         number = pools.Numbers.new(made.pool, images, dy.shape)
         self.emit(pools.largest(label, x, made.pool, made.relu,
                                 self.coefficients(layer, "forward", start), number=number))
-        self.emit(pools.error(label, dy, number, x, made.pool, backward))
+        self.emit(self.step.rounded(pools.error(label, dy, number, x, made.pool, backward), label,
+                                    x, stored.shape, first, start))
         return x
 
     def form_words(self, made: Map, keep: bool) -> int:

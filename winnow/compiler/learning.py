@@ -3,9 +3,11 @@
 from functools import partial
 
 from isa.config import LANES, TREES, WORD_BYTES
-from winnow.compiler import gradients, loss, moves, scores, update
+from isa.formats import FORMATS
+from winnow.compiler import gradients, moves, scores, update
 from winnow.compiler.forming import Pass
 from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer
 from winnow.compiler.step import WHOLE, flat, growing
 from winnow.compiler.tiles import divisor
@@ -47,7 +49,8 @@ class Learning(Pass):
 
     def _sum_gradients(self, made: Map, chunks: dict[int, range], tag) -> None:
         """Gradients of some output blocks of layers that read a map, and their update."""
-        scale = loss.mean_scale(self.step.rules.error_scale, self.batch)
+        rules = self.step.rules
+        scale = 0 if rules.recipe.dynamic else rules.mean_scale
         layers = self.graph.layers
         tiles = self.gradient_tiles(made, chunks)
         sums = {i: gradients.Part(None, None, False, 0) for i in chunks}
@@ -70,6 +73,8 @@ class Learning(Pass):
                     dy = self.forming.error(i, images.start, len(images), blocks, backwards=True)
                     operation = gradients.weight_gradient(self.config, layer, flat(x, layer), dy,
                                                           part, scale)
+                if rules.recipe.dynamic and not raw:
+                    operation.scalars["tensor.mode"] = rules.mean
                 self.emit(operation, tag(i, "WU"))
             self.step.job += 1
             self.step.catch_up()
@@ -102,20 +107,24 @@ class Learning(Pass):
 
     def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""
-        own, rules = self.memory.parameters[i], self.step.rules
+        own, rules, recipe = self.memory.parameters[i], self.step.rules, self.step.rules.recipe
+        sizes = [FORMATS[f].group_words for f in (own.master_format, own.moment_format)]
         together = divisor(len(blocks), max(1, 4096 // (rows * GROUP_WORDS)))
         words = together * rows
         for first in range(0, len(blocks), together):
-            offset = (blocks.start + first) * rows * WORD_BYTES
-            master, moment = (Buffer(f"{name} of {own.layer.name}", words * GROUP_WORDS)
-                              for name in ("masters", "moments"))
+            start = (blocks.start + first) * rows
+            master, moment = (Buffer(f"{name} of {own.layer.name}", words * size)
+                              for name, size in zip(("masters", "moments"), sizes, strict=True))
             weights = Buffer(f"new weights of {own.layer.name}", words)
-            places = ((master, own.master + GROUP_WORDS * offset),
-                      (moment, own.moment + GROUP_WORDS * offset))
+            places = [(buffer, address + start * size * WORD_BYTES) for buffer, address, size in
+                      zip((master, moment), (own.master, own.moment), sizes, strict=True)]
             self.emit([moves.fill(*place) for place in places])
+            label = f"update of {own.layer.name}"
             self.emit(update.momentum_step(
-                f"update of {own.layer.name}", gradient, first * rows * GROUP_WORDS, moment,
-                master, rules.momentum, rules.rate, decay=rules.decay, weights=weights))
+                label, gradient, first * rows * GROUP_WORDS,
+                update.Learned(master, moment, weights, own.master_format, own.moment_format,
+                               recipe.stochastic, Numbers(label, rules.key, start)),
+                recipe.momentum, rules.rate, decay=recipe.decay))
             self.emit([moves.store(*place) for place in places])
-            self.emit(moves.store(weights, own.weights + offset))
+            self.emit(moves.store(weights, own.weights + start * WORD_BYTES))
             self.step.job += 1

@@ -1,11 +1,14 @@
 """Losses: from scores to their errors. Layouts as in scores.py."""
 
-from math import log, log2
+from dataclasses import replace
+from math import log
 
 from isa.registers import Activation, Reduce
 from winnow.compiler.memory import Memory
 from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.step import Rules
 from winnow.compiler.vector import (
     BINARY32,
     E4M3,
@@ -35,23 +38,35 @@ class Loss:
     scores : binary32
     targets : E4M3, one-hot
     errors : E5M2, times 2**scale; the words of classes that fill up are zero
+    rules : Rules, for the scale of errors and how they are rounded
     """
 
     def __init__(self, kind: str, classes: int, memory: Memory, scores: Buffer, targets: Buffer,
-                 errors: Buffer, scale: int):
+                 errors: Buffer, rules: Rules):
         self.kind, self.classes = kind, classes
         self.filled, self.eights = memory.classes, memory.eights
-        self.scores, self.targets, self.errors, self.scale = scores, targets, errors, scale
+        self.scores, self.targets, self.errors, self.rules = scores, targets, errors, rules
 
     def operations(self) -> list[Operation]:
         clear = vector("clear errors", row(self.errors.words), (ZERO, ZERO, ZERO),
                        o0=Stream(self.errors, E4M3, (1, row(self.errors.words)[0])))
         return [clear, *(self._squared() if self.kind == "mse" else self._softmax())]
 
-    def _of(self, buffer: Buffer, fmt, u: bool = True, scale: int = 0) -> Stream:
+    def _of(self, buffer: Buffer, fmt) -> Stream:
         """All classes of all groups of images."""
         size = GROUP_WORDS if fmt is BINARY32 else 1
-        return Stream(buffer, fmt, (size, 0, size * self.filled), u=u, scale=scale)
+        return Stream(buffer, fmt, (size, 0, size * self.filled))
+
+    def _error(self, what: str, t, u=(), **options) -> Operation:
+        """What writes the errors."""
+        recipe, out = self.rules.recipe, self._of(self.errors, E5M2)
+        numbers = (Numbers(what, self.rules.key), out.steps) if recipe.stochastic else None
+        if recipe.dynamic:
+            options["scalars"] = {"o0.mode": self.rules.scale}
+        else:
+            out = replace(out, scale=recipe.error_scale)
+        return self._do(what, t, u, numbers=numbers,
+                        o0=replace(out, stochastic=recipe.stochastic), **options)
 
     def _image(self, buffer: Buffer) -> Stream:
         """One number an image, the same for all classes."""
@@ -61,9 +76,8 @@ class Loss:
         return vector(what, (self.classes, 1, self.eights), t, u, **streams)
 
     def _squared(self) -> list[Operation]:
-        return [self._do("squared error", (X, ONE, Y), negate_c=True,
-                         x=self._of(self.scores, BINARY32), y=self._of(self.targets, E4M3),
-                         o0=self._of(self.errors, E5M2, scale=self.scale))]
+        return [self._error("squared error", (X, ONE, Y), negate_c=True,
+                            x=self._of(self.scores, BINARY32), y=self._of(self.targets, E4M3))]
 
     def _softmax(self) -> list[Operation]:
         """errors = exp(x - max) / sum - target, by powers of two: 2**u = 2**floor(u) * (1 + r ln 2)
@@ -100,13 +114,7 @@ class Loss:
                    o0=Stream(inverse, wide, (GROUP_WORDS,))),
             *newton,
             # two steps of Newton turn the sign of the inverse once
-            self._do("softmax error", (X, Y, ZERO), (T, K0, Z), negate_f=True,
-                     constants={"k0": -1.0}, x=self._of(power, wide), y=self._image(inverse),
-                     z=self._of(self.targets, E4M3),
-                     o0=self._of(self.errors, E5M2, scale=self.scale)),
+            self._error("softmax error", (X, Y, ZERO), (T, K0, Z), negate_f=True,
+                        constants={"k0": -1.0}, x=self._of(power, wide), y=self._image(inverse),
+                        z=self._of(self.targets, E4M3)),
         ]
-
-
-def mean_scale(error_scale: int, batch: int) -> int:
-    """The exponent that turns sums of scaled errors into means over a batch."""
-    return -error_scale - int(log2(batch))

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
+from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.operations import Buffer
 from winnow.compiler.placement import External
+from winnow.compiler.recipe import Recipe
 from winnow.compiler.scores import classes
 from winnow.graph import Graph, Layer
 from winnow.network import Shape
@@ -39,6 +41,8 @@ class Parameters:
     weights: int = 0  # addresses, in bytes
     master: int = 0
     moment: int = 0
+    master_format: FormatCode = FormatCode.BINARY32
+    moment_format: FormatCode = FormatCode.BINARY32
     bias: Buffer | None = None
     bias_moment: Buffer | None = None
     norm: Norm | None = None
@@ -72,7 +76,7 @@ class Memory:
 
     config: Config
     graph: Graph
-    batch: int
+    recipe: Recipe
     external: External = field(default_factory=External)
     parameters: list[Parameters] = field(default_factory=list)
     outputs: list[Stored | None] = field(default_factory=list)  # of layers
@@ -82,14 +86,18 @@ class Memory:
 
     def __post_init__(self):
         layers = self.graph.layers
-        self.parameters = [Parameters(layer, self.config) for layer in layers]
+        self.batch = self.recipe.batch
+        master, moment = (FormatCode[store.upper()]
+                          for store in (self.recipe.masters, self.recipe.moments))
+        self.parameters = [Parameters(layer, self.config, master_format=master,
+                                      moment_format=moment) for layer in layers]
         for layer in layers:
             if layer.pool and not layer.pool.largest:
                 self._constant(averages.factors(layer.pool))
         if any(layer.pool for layer in layers) or any(
                 made.shortcut is not None for made in self.graph.maps):
             self._constant(IDENTITY)
-        self._weights()
+        self._weights(master, moment)
         region = self.external.region
         for layer in layers:
             size = self.batch * layer.output.words * WORD_BYTES
@@ -103,14 +111,17 @@ class Memory:
             if made.identity or made.shortcut is not None or made.pool:
                 self.formed[made] = Stored(made.name, made.shape, region(made.name, size))
 
-    def _weights(self):
+    def _weights(self, master: FormatCode, moment: FormatCode):
         region = self.external.region
         learning = [p for p in self.parameters if p.layer.learns]
         words = [p.weight_words * WORD_BYTES for p in learning]
-        for name, size in (("weights", 1), ("masters", GROUP_WORDS), ("moments", GROUP_WORDS)):
+        for name, attribute, code in (("weights", "weights", FormatCode.E4M3),
+                                      ("masters", "master", master),
+                                      ("moments", "moment", moment)):
+            size = FORMATS[code].group_words
             address = region(name, size * sum(words))
             for p, own in zip(learning, words, strict=True):
-                setattr(p, name.removesuffix("s") if size > 1 else name, address)
+                setattr(p, attribute, address)
                 address += size * own
 
     def _constant(self, factors: tuple[float, ...]) -> None:

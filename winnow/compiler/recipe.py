@@ -1,16 +1,33 @@
 """How to train."""
 
 from dataclasses import dataclass
+from math import inf
 
 from isa.config import LANES
 from winnow.errors import UserError
 
 LOSSES = ("softmax", "mse")
+STORES = ("binary32", "bfloat16")
+ROUNDINGS = ("nearest", "stochastic")
+SCALINGS = ("static", "dynamic")
+SCALES = range(33)  # exponents that errors may be scaled by
+LEAST_STEPS, MOST_STEPS = 1, 1 << 20  # without saturation, that a scale is raised after
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Learning rates are by first epoch; the batch is a power of two."""
+    """How to train. Learning rates are by first epoch; the batch is a power of two.
+
+    Parameters
+    ----------
+    masters, moments : how master weights, and their momentum, are stored; bfloat16 is always
+        rounded stochastically. Biases, gamma and beta stay binary32.
+    rounding : of errors and of the weights' copies in E4M3. Stored outputs are rounded to nearest,
+        so that evaluation computes what training does.
+    scaling, error_scale : errors are stored times 2**error_scale. With dynamic scaling that is
+        where it begins: a step in which errors saturated lowers it by one, and every `clean_steps`
+        steps without raise it by one, within `SCALES`.
+    """
 
     epochs: int = 8
     batch: int = 32
@@ -18,7 +35,12 @@ class Recipe:
     momentum: float = 0.9
     decay: float = 0.0
     loss: str = "softmax"
-    error_scale: int = 10  # errors are stored times 2**this
+    error_scale: int = 10
+    masters: str = "binary32"
+    moments: str = "binary32"
+    rounding: str = "nearest"
+    scaling: str = "static"
+    clean_steps: int = 200
 
     def __post_init__(self):
         if self.epochs < 1:
@@ -27,8 +49,31 @@ class Recipe:
             raise UserError(f"batch = {self.batch}: must be a power of two and at least {LANES}")
         if self.rates[0][0] != 0:
             raise UserError(f"rates begin at epoch {self.rates[0][0]}: must begin at 0")
-        if self.loss not in LOSSES:
-            raise UserError(f"loss = {self.loss!r}: must be one of {', '.join(LOSSES)}")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"momentum = {self.momentum}: must be from 0 to 1, and under 1")
+        if not 0 <= self.decay < inf:
+            raise UserError(f"decay = {self.decay}: must be a number from 0 on")
+        if self.error_scale not in SCALES:
+            raise UserError(f"error_scale = {self.error_scale}: must be from {SCALES[0]} to "
+                            f"{SCALES[-1]}")
+        if not LEAST_STEPS <= self.clean_steps <= MOST_STEPS:
+            raise UserError(f"clean_steps = {self.clean_steps}: must be from {LEAST_STEPS} to "
+                            f"{MOST_STEPS}")
+        for name, allowed in (("loss", LOSSES), ("masters", STORES), ("moments", STORES),
+                              ("rounding", ROUNDINGS), ("scaling", SCALINGS)):
+            if getattr(self, name) not in allowed:
+                raise UserError(f"{name} = {getattr(self, name)!r}: must be one of "
+                                f"{', '.join(allowed)}")
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the scale of errors changes."""
+        return self.scaling == "dynamic"
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether FP8 tensors are rounded stochastically."""
+        return self.rounding == "stochastic"
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch."""

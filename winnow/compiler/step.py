@@ -7,6 +7,7 @@ overlap as far as the scratchpad allows (schedule.py).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log2
 
 from isa.config import LANES, WORD_BYTES
 from isa.registers import Unit
@@ -14,7 +15,9 @@ from winnow.compiler import moves
 from winnow.compiler.memory import Memory, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
+from winnow.compiler.numbers import Numbers, rounded_by
 from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import Tile
 from winnow.errors import UserError
 from winnow.graph import Layer
@@ -45,12 +48,25 @@ class TileError(UserError):
 
 @dataclass(frozen=True)
 class Rules:
-    """How a step is trained; see `winnow.compiler.training.Recipe`."""
+    """How a step is trained, and the scalar registers that it takes what may change from."""
 
-    momentum: float
-    decay: float
-    error_scale: int
-    rate: int  # scalar register with the negated learning rate
+    recipe: Recipe
+    rate: int  # the negated learning rate
+    key: int  # of the random bits of the step
+    scale: int  # as a field of the mode of a vector output, with dynamic scaling
+    mean: int  # of sums of scaled errors over a batch, as a field of the tensor mode
+    factor: int  # likewise, as a binary32 number
+
+    @property
+    def mean_scale(self) -> int:
+        """The exponent that turns sums of scaled errors into means over a batch, where the scale
+        of errors is static."""
+        return mean_scale(self.recipe.error_scale, self.recipe.batch)
+
+
+def mean_scale(error_scale: int, batch: int) -> int:
+    """The exponent that turns sums of scaled errors into means over a batch."""
+    return -error_scale - int(log2(batch))
 
 
 class Step:
@@ -109,6 +125,16 @@ class Step:
 
     def store(self, tile: Tile, stored: Stored, first: int) -> None:
         self.emit(moves.store(tile.buffer, stored.address + first * stored.image_bytes))
+
+    def rounded(self, operations: Operation | list[Operation], tensor: str, tile: Tile,
+                shape: Shape, image: int, block: int = 0) -> list[Operation]:
+        """Operations that write errors to a tile, rounded as the recipe has it. The tile begins
+        with that image and channel block of maps of `shape`; `tensor` names these."""
+        operations = [operations] if isinstance(operations, Operation) else operations
+        if self.rules.recipe.stochastic:
+            first = image * shape.words + block * shape.pixels
+            rounded_by(operations, Numbers(tensor, self.rules.key, first), tile, shape)
+        return operations
 
     def norm(self, layer: int) -> Norm | None:
         return self.memory.parameters[layer].norm

@@ -1,5 +1,6 @@
 """Assembly text from operations: only the registers that change are written."""
 
+from isa.fields import encode
 from isa.registers import REGISTERS, Unit
 from winnow.compiler.operations import At, Operation
 
@@ -46,7 +47,7 @@ class ProgramText:
             self.line(f"set {name}")
         for name, values in sorted(wanted.items(), key=lambda item: REGISTERS[item[0]].index):
             if name in operation.scalars:
-                imm = next(iter(values.values()), 0)
+                imm = signed(encode(REGISTERS[name].fields, values))
                 self.line(f"setr {name}, r{operation.scalars[name]}, {imm}")
             elif held.get(name) != values:
                 arguments = "".join(f", {field}={value}" for field, value in values.items())
@@ -58,6 +59,11 @@ class ProgramText:
 
     def __str__(self):
         return "\n".join(self.lines) + "\n"
+
+
+def signed(value: int) -> int:
+    """32 bits as an immediate writes them."""
+    return value - (1 << 32) if value >> 31 else value
 
 
 class _LoopText:

@@ -11,7 +11,7 @@ from isa.config import LANES, WORD_BYTES, Config
 from isa.expressions import float_bits
 from isa.instructions import INSTRUCTION_BYTES
 from isa.registers import TAGS
-from winnow.compiler import moves
+from winnow.compiler import moves, scaling
 from winnow.compiler.backward import Backward
 from winnow.compiler.forming import Forming
 from winnow.compiler.forward import Forward
@@ -22,9 +22,10 @@ from winnow.compiler.operations import Buffer
 from winnow.compiler.order import order
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import Recipe
+from winnow.compiler.scaling import DATA, LOG, RATE, State
 from winnow.compiler.schedule import Schedule, schedule
 from winnow.compiler.step import PLANS, Plan, Rules, Step, TileError
-from winnow.compiler.text import ProgramText
+from winnow.compiler.text import ProgramText, signed
 from winnow.errors import UserError
 from winnow.graph import lower
 from winnow.network import Network
@@ -33,8 +34,6 @@ PHASES = ("FP", "BP", "WU")
 EXTERNAL_MOST = 1 << 31  # what the immediate of a move's address reaches
 PROGRAM_INSTRUCTIONS = 1 << 18
 ROUND_BYTES = 1 << 26  # of images that lie in memory at once
-# Scalar registers of the program.
-DATA, LOG, RATE = range(1, 4)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class TrainingProgram:
     The host works in rounds: it writes the images and targets of up to `round_steps` steps to
     `data`, starts a program, and reads the scores of each step from `log`. Everything that lasts
     is in external memory between rounds: `parameters` (what stays in the scratchpad during one),
-    `weights`, `masters` and `moments`.
+    `weights`, `masters`, `moments` and `state`. The seed is that of the random bits.
     """
 
     def __init__(self, config: Config, network: Network, recipe: Recipe):
@@ -63,7 +62,7 @@ class TrainingProgram:
         self.tags = {(i, group.phase): tag for tag, group in enumerate(self.counted)
                      for i in group.layers}
         _check_chip(config)
-        self.memory = Memory(config, self.graph, recipe.batch)
+        self.memory = Memory(config, self.graph, recipe)
         self.external = self.memory.external
         self._map_external()
         self._assembled: dict[tuple[int, float | None], list[int]] = {}
@@ -71,6 +70,7 @@ class TrainingProgram:
     def _map_external(self):
         region, memory, batch = self.external.region, self.memory, self.recipe.batch
         region("parameters", WORD_BYTES * sum(b.words for b in memory.resident))
+        region("state", WORD_BYTES * scaling.WORDS * self.keeps_state)
         target_words = memory.eights * memory.classes
         self.image_bytes = WORD_BYTES * batch * self.graph.maps[0].shape.words
         self.step_bytes = self.image_bytes + WORD_BYTES * target_words
@@ -91,9 +91,15 @@ class TrainingProgram:
         return self.tags.get((layer, phase), 0)
 
     @property
-    def rules(self) -> Rules:
+    def keeps_state(self) -> bool:
+        """Whether a step depends on more than weights: random bits, or a scale that changes."""
         r = self.recipe
-        return Rules(r.momentum, r.decay, r.error_scale, RATE)
+        return r.dynamic or r.stochastic or "bfloat16" in (r.masters, r.moments)
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.recipe, rate=RATE, key=scaling.KEY, scale=scaling.SCALE,
+                     mean=scaling.MEAN, factor=scaling.FACTOR)
 
     @cached_property
     def training(self) -> Schedule:
@@ -113,7 +119,7 @@ class TrainingProgram:
         targets = Buffer("targets", step.errors.words)
         step.emit(moves.fill(targets, self.address("data") + self.image_bytes, DATA))
         step.emit(Loss(self.recipe.loss, self.layers[-1].output.channels, self.memory, step.scores,
-                       targets, step.errors, self.recipe.error_scale).operations())
+                       targets, step.errors, step.rules).operations())
         Backward(step, forming).run(self.tag)
 
     def _evaluate(self, step: Step) -> None:
@@ -137,22 +143,37 @@ class TrainingProgram:
         order(best.operations)
         return best
 
-    def text(self, steps: int, rate: float | None) -> str:
+    def text(self, steps: int, rate: float | None, seed: int = 0,
+             state: State | None = None) -> str:
         """A program of `steps` steps in assembly: training with that learning rate, or, without
-        one, evaluation."""
+        one, evaluation; by default the first of a run."""
+        return (f"    ; {self.network.name}: {steps} steps of {self.recipe.batch} images\n"
+                + self._head(rate, seed, state) + self._body(steps, rate))
+
+    def _head(self, rate: float | None, seed: int, state: State | None) -> str:
+        """What differs from one round of a kind to the next."""
+        text = ProgramText()
+        if rate is not None and self.keeps_state:
+            scaling.begin(text, self.recipe, seed, state or State.first(self.recipe))
+        return str(text)
+
+    def _body(self, steps: int, rate: float | None) -> str:
         text, step = ProgramText(), self.evaluation if rate is None else self.training
-        text.line(f"; {self.network.name}: {steps} steps of {self.recipe.batch} images")
         for register in (DATA, LOG):
             text.line(f"li r{register}, 0")
         if rate is not None:
-            text.line(f"li r{RATE}, {_signed(float_bits(-rate))}", f"learning rate -{rate}")
+            text.line(f"li r{RATE}, {signed(float_bits(-rate))}", f"learning rate -{rate}")
         self._resident(text, moves.fill)
         with text.loop(steps, "steps") if steps > 1 else nullcontext():
             text.operations(step.operations)
+            if rate is not None and self.keeps_state:
+                scaling.advance(text, self.recipe)
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
             text.line(f"addi r{LOG}, r{LOG}, {self.log_bytes}")
         if rate is not None:
             self._resident(text, moves.store)
+            if self.keeps_state:
+                scaling.end(text, self.address("state"))
         text.line("halt 0")
         return str(text)
 
@@ -162,14 +183,12 @@ class TrainingProgram:
         if words:
             text.operations([move(Buffer("resident", words, 0), self.address("parameters"))])
 
-    def instructions(self, steps: int, rate: float | None) -> list[int]:
-        """The program of `text`, assembled; rounds of the same kind share it."""
+    def instructions(self, steps: int, rate: float | None, seed: int = 0,
+                     state: State | None = None) -> list[int]:
+        """The program of `text`, assembled; rounds of the same kind share all but its head."""
         if (steps, rate) not in self._assembled:
-            self._assembled[steps, rate] = self._assemble(steps, rate)
-        return self._assembled[steps, rate]
-
-    def _assemble(self, steps: int, rate: float | None) -> list[int]:
-        words = assemble(self.text(steps, rate), self.network.name)
+            self._assembled[steps, rate] = assemble(self._body(steps, rate), self.network.name)
+        words = assemble(self._head(rate, seed, state)) + self._assembled[steps, rate]
         if len(words) > PROGRAM_INSTRUCTIONS:
             raise UserError(f"network {self.network.name}: its program has {len(words)} "
                             f"instructions, at most {PROGRAM_INSTRUCTIONS} fit")
@@ -197,7 +216,3 @@ def _check_chip(config: Config) -> None:
                         f"gradient turns {LANES} words of the stream")
     if config.mode == "e4m3":
         raise UserError("mode = 'e4m3': training needs mixed or e5m2, errors are E5M2")
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 32) if value >> 31 else value

@@ -1,8 +1,13 @@
-"""The optimiser step: momentum and weight decay, in binary32."""
+"""The optimiser step: momentum and weight decay."""
 
+from dataclasses import dataclass
+
+from isa.formats import FORMATS, FormatCode
 from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.vector import (
+    BFLOAT16,
     BINARY32,
     E4M3,
     K0,
@@ -19,31 +24,64 @@ from winnow.compiler.vector import (
 )
 
 
-def momentum_step(label: str, gradient: Buffer, first: int, moment: Buffer, master: Buffer,
-                  momentum: float, rate: int, *, decay: float = 0.0,
-                  weights: Buffer | None = None, factor: float = 1.0) -> list[Operation]:
-    """m = momentum * m + factor * g + decay * w; w = w - rate * m, in place; perhaps an E4M3 copy.
+@dataclass(frozen=True)
+class Learned:
+    """Numbers that learn, and where they are kept: master weights and moments in their formats;
+    perhaps a copy of the weights in E4M3, made before they are rounded to their own format.
 
-    The gradient begins `first` words into its buffer.
-
-    The negated learning rate comes from scalar register `rate`, so that a program can change it.
+    bfloat16 is rounded stochastically, and with `stochastic` the copy as well, by `numbers`.
     """
-    groups = master.words // GROUP_WORDS
-    wide = {name: Stream(buffer, BINARY32, along(groups, GROUP_WORDS), offset)
-            for name, buffer, offset in (("g", gradient, first), ("m", moment, 0),
-                                         ("w", master, 0))}
-    copy = {"o2": Stream(weights, E4M3, along(groups, 1))} if weights else {}
-    if factor != 1:
-        t, u = (X, K0, ZERO), (Z, K1, T)
-        before = vector(f"{label}: gradient", row(groups), t, u, x=wide["g"], z=wide["w"],
-                       o0=wide["g"], constants={"k0": factor, "k1": decay})
+
+    master: Buffer
+    moment: Buffer
+    weights: Buffer | None = None
+    master_format: FormatCode = BINARY32
+    moment_format: FormatCode = BINARY32
+    stochastic: bool = False
+    numbers: Numbers | None = None
+
+    @property
+    def groups(self) -> int:
+        return self.master.words // FORMATS[self.master_format].group_words
+
+    @property
+    def rounds(self) -> bool:
+        """Whether anything is rounded stochastically."""
+        return self.stochastic or BFLOAT16 in (self.master_format, self.moment_format)
+
+    def stream(self, buffer: Buffer, fmt: FormatCode, first: int = 0, **options) -> Stream:
+        return Stream(buffer, fmt, along(self.groups, FORMATS[fmt].group_words), first,
+                      stochastic=fmt == BFLOAT16, **options)
+
+
+def momentum_step(label: str, gradient: Buffer, first: int, learned: Learned, momentum: float,
+                  rate: int, *, decay: float = 0.0, factor: float = 1.0,
+                  factor_register: int | None = None) -> list[Operation]:
+    """m = momentum * m + factor * g + decay * w; w = w - rate * m, in place.
+
+    The gradient, in binary32, begins `first` words into its buffer, and is overwritten where it
+    has a factor or weights decay. The negated learning rate comes from scalar register `rate`, so
+    that a program can change it, and the bits of the factor from `factor_register` if there is one.
+    """
+    groups = learned.groups
+    g = Stream(gradient, BINARY32, along(groups, GROUP_WORDS), first)
+    m = learned.stream(learned.moment, learned.moment_format, u=False)
+    w = learned.stream(learned.master, learned.master_format)
+    copy = {"o2": Stream(learned.weights, E4M3, along(groups, 1),
+                         stochastic=learned.stochastic)} if learned.weights else {}
+    operations = []
+    if factor_register is not None:
+        operations.append(vector(f"{label}: gradient", row(groups), (X, K0, ZERO), (Z, K1, T),
+                                 x=g, z=w, o0=g, constants={"k1": decay},
+                                 scalars={"k0": factor_register}))
+    elif factor != 1:
+        operations.append(vector(f"{label}: gradient", row(groups), (X, K0, ZERO), (Z, K1, T),
+                                 x=g, z=w, o0=g, constants={"k0": factor, "k1": decay}))
     elif decay:
-        before = vector(f"{label}: decay", row(groups), (Z, K0, X), x=wide["g"], z=wide["w"],
-                       o0=wide["g"], constants={"k0": decay})
-    else:
-        before = None
-    moment_out = Stream(moment, BINARY32, along(groups, GROUP_WORDS), u=False)
-    step = vector(label, row(groups), (Y, K0, X), (T, K1, Z), x=wide["g"], y=wide["m"],
-                  z=wide["w"], o0=moment_out, o1=wide["w"], **copy,
-                  constants={"k0": momentum}, scalars={"k1": rate})
-    return [before, step] if before else [step]
+        operations.append(vector(f"{label}: decay", row(groups), (Z, K0, X), x=g, z=w, o0=g,
+                                 constants={"k0": decay}))
+    operations.append(vector(
+        label, row(groups), (Y, K0, X), (T, K1, Z), x=g, y=m, z=w, o0=m, o1=w, **copy,
+        constants={"k0": momentum}, scalars={"k1": rate},
+        numbers=(learned.numbers, along(groups, 1)) if learned.rounds else None))
+    return operations

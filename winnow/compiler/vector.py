@@ -14,10 +14,12 @@ from isa.registers import (
     Reduce,
     Unit,
 )
+from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import At, Buffer, Operation
 from winnow.compiler.tiles import divisor
 
-E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
+E4M3, E5M2, BINARY32, BFLOAT16 = (
+    FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.BFLOAT16)
 MOST = (1 << COUNT_BITS) - 1
 ZERO, ONE, X, Y, Z = Operand.ZERO, Operand.ONE, Operand.X, Operand.Y, Operand.Z
 K0, K1, K2, T = Operand.K0, Operand.K1, Operand.K2, Operand.T
@@ -27,7 +29,8 @@ K0, K1, K2, T = Operand.K0, Operand.K1, Operand.K2, Operand.T
 class Stream:
     """An input or output: where it begins, its format, and the words of a step of each loop.
 
-    For an output: whether it takes u (else t), how it is scaled, and the key of its random bits.
+    For an output: whether it takes u (else t), how it is scaled, and whether it is rounded
+    stochastically.
     """
 
     buffer: Buffer
@@ -36,6 +39,7 @@ class Stream:
     offset: int = 0
     u: bool = True
     scale: int = 0
+    stochastic: bool = False
 
 
 def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
@@ -43,16 +47,19 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
            negate_f: bool = False, reduce: Reduce = Reduce.NONE, source: int = 1,
            quantum: int = 0, gate: int | None = None, channel: int = 0,
            coefficients: tuple[Buffer, int, int] | None = None, constants: dict | None = None,
-           scalars: dict | None = None, key: int | None = None, backwards: bool = False,
+           scalars: dict | None = None, numbers: tuple[Numbers, tuple[int, ...]] | None = None,
+           backwards: bool = False,
            **streams: Stream) -> Operation:
     """t = a * b + c, u = d * e + f over loops n0, n1, ... with these counts.
 
     Without `u` it is t. `coefficients` are a buffer, where in it, and its words a round of n5;
-    K0 to K2 by name (lower case) as numbers; `scalars` those from scalar registers. Every output
-    has words of its own for each round of each loop (with `reduce`, of n2 and those around it).
-    With `backwards` loops run from their last round to the first, but for those of reductions and
-    coefficients. Beside streams that go forwards, slower than a word a cycle, and win their banks,
-    that is faster: what goes their way stays behind them, what comes towards them passes.
+    K0 to K2 by name (lower case) as numbers; `scalars` are scalar registers that are added to
+    registers by name. `numbers` and their steps are for outputs that are rounded stochastically.
+    Every output has words of its own for each round of each loop (with `reduce`, of n2 and those
+    around it). With `backwards` loops run from their last round to the first, but for those of
+    reductions and coefficients. Beside streams that go forwards, slower than a word a cycle, and
+    win their banks, that is faster: what goes their way stays behind them, what comes towards them
+    passes.
     """
     counts = counts + (1,) * (len(VECTOR_LOOPS) - len(counts))
     if backwards:
@@ -80,10 +87,14 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
         reads.append(coefficients[0])
     for name, value in (constants or {}).items():
         registers[f"vector.{name}"] = {"value": float_bits(value)}
-    if key is not None:
-        registers["vector.key"] = {"key": key}
-    return Operation(label, Unit.VECTOR, registers, reads, writes,
-                     scalars={f"vector.{k}": r for k, r in (scalars or {}).items()})
+    scalars = {f"vector.{name}": register for name, register in (scalars or {}).items()}
+    if numbers:
+        where, steps = numbers
+        registers["vector.key"] = {"key": where.key}
+        scalars["vector.key"] = where.register
+        registers["vector.number.base"] = {"word": where.word()}
+        registers |= _steps("number", steps)
+    return Operation(label, Unit.VECTOR, registers, reads, writes, scalars=scalars)
 
 
 def _turned(stream: Stream, counts: tuple[int, ...], loops: range) -> Stream:
@@ -106,15 +117,23 @@ def _split(counts: tuple[int, ...], reduce: Reduce) -> int:
 
 def _stream(name: str, stream: Stream) -> dict:
     registers = {f"vector.{name}.base": {"address": At(stream.buffer, stream.offset)}}
-    steps = stream.steps + (0,) * (len(VECTOR_LOOPS) - len(stream.steps))
+    registers |= _steps(name, stream.steps)
+    if name not in "xyz":
+        registers[f"vector.{name}.mode"] = {
+            "enable": 1, "source": int(stream.u), "format": stream.format, "scale": stream.scale,
+            **({"stochastic": 1} if stream.stochastic else {})}
+    return registers
+
+
+def _steps(name: str, steps: tuple[int, ...]) -> dict:
+    """Stride registers of a stream."""
+    registers = {}
+    steps = steps + (0,) * (len(VECTOR_LOOPS) - len(steps))
     for low in range(0, len(VECTOR_LOOPS), 2):
         pair = VECTOR_LOOPS[low:low + 2]
         values = {n: s for n, s in zip(pair, steps[low:low + 2], strict=True) if s}
         if values:
             registers[f"vector.{name}.n{low}{low + 1}"] = values
-    if name not in "xyz":
-        registers[f"vector.{name}.mode"] = {
-            "enable": 1, "source": int(stream.u), "format": stream.format, "scale": stream.scale}
     return registers
 
 
