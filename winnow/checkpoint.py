@@ -16,7 +16,7 @@ from winnow.errors import UserError
 from winnow.session import LASTING, Session
 
 NAME = "checkpoint"
-FIRST_LINE = b"winnow checkpoint 1\n"
+FIRST_LINE = b"winnow checkpoint 2\n"
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from winnow.errors import UserError
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there, so that no half of it is ever seen."""
+    """Write `content` beside `path` and move it there when it is on the disk, so that no half of
+    it is ever seen."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:

@@ -123,7 +123,9 @@ def _content(session: Session) -> dict[str, str]:
     start = hashlib.sha256(checkpoint.lasting(session, memory))
     for order in session.orders:
         start.update(order)
-    return {"images": session.dataset.content_hash(), "start": start.hexdigest()}
+    network = hashlib.sha256(repr(session.program.network).encode()).hexdigest()
+    return {"network": network, "images": session.dataset.content_hash(),
+            "start": start.hexdigest()}
 
 
 def _check(path: Path, saved: dict, marks: dict) -> None:
@@ -132,6 +134,8 @@ def _check(path: Path, saved: dict, marks: dict) -> None:
         old = _flat(saved).get(name)
         if old == new:
             continue
+        if name == "network":
+            raise UserError(f"{path}: was made with another network of the name {marks['net']}")
         if name == "images":
             raise UserError(f"{path}: was made with other images or labels")
         if name == "start":

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from isa.config import named
 from verif import seeds
 from verif.simulation import Simulation
 from verif.system.networks import random_session
-from winnow import checkpoint, cli, session
+from winnow import checkpoint, cli, network, session
 from winnow.host import ModelDevice
 from winnow.run import progress_bar, runner
 from winnow.session import LASTING
@@ -59,6 +60,20 @@ def whole(tmp_path_factory):
     assert [point["step"] for point in figures["curve"]] == list(range(1, STEPS + 1))
     assert len(set(figures["weight_hashes"])) == 2
     return figures, memory
+
+
+def test_low_precision_goes_on(tmp_path, monkeypatch):
+    """The key of random bits and the scale of errors come back from the checkpoint."""
+    low = (*SHORT, "--masters", "bfloat16", "--moments", "bfloat16", "--rounding", "stochastic",
+           "--scaling", "dynamic", "--error-scale", "17", "--clean-steps", "2")
+    with monkeypatch.context() as patch:
+        interrupt(patch, 10)
+        assert train(tmp_path / "cut", *low, "--checkpoint-steps", 1) == 130
+    assert 0 < checkpoint.read(tmp_path / "cut" / checkpoint.NAME).step < STEPS
+    assert train(tmp_path / "cut", "--resume") == 0
+    assert train(tmp_path / "whole", *low) == 0
+    (cut, memory), (whole, expected) = (outcome(tmp_path / name) for name in ("cut", "whole"))
+    assert memory == expected and cut["curve"] == whole["curve"]
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 100])
@@ -193,6 +208,10 @@ def test_a_checkpoint_is_not_overwritten(begun, capsys):
     (("--epochs", "2"), "was made with recipe.epochs = 1, not 2"),
     (("--rate", "0.1,3:0.01"), "not [[0, 0.1], [3, 0.01]]"),
     (("--momentum", "0.5"), "was made with recipe.momentum = 0.9, not 0.5"),
+    (("--masters", "bfloat16"), "was made with recipe.masters = binary32, not bfloat16"),
+    (("--rounding", "stochastic"), "was made with recipe.rounding = nearest, not stochastic"),
+    (("--scaling", "dynamic"), "was made with recipe.scaling = static, not dynamic"),
+    (("--error-scale", "9"), "was made with recipe.error_scale = 8, not 9"),
     (("--train-images", "32"), "was made with train_images = 16, not 32"),
     (("--set", "block=16"), "was made with config.block = 32, not 16"),
     (("--device", "rtl"), "was made with device = model, not rtl"),
@@ -212,10 +231,19 @@ def test_a_checkpoint_of_other_images_or_weights(begun, capsys, monkeypatch):
     refused(capsys, begun, "was made by another version of Winnow or numpy", "--resume")
 
 
+def test_a_checkpoint_of_another_network(begun, capsys, monkeypatch):
+    """A network that has changed since, though it is called the same and has as many weights."""
+    layers = network.NETWORKS["digits"].layers
+    changed = replace(network.NETWORKS["digits"],
+                      layers=(replace(layers[0], relu=not layers[0].relu), *layers[1:]))
+    monkeypatch.setitem(network.NETWORKS, "digits", changed)
+    refused(capsys, begun, "was made with another network of the name digits", "--resume")
+
+
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda content: b"", "is not a checkpoint of this version of Winnow"),
     (lambda content: b"PK" + content, "is not a checkpoint of this version of Winnow"),
-    (lambda content: content.replace(b"checkpoint 1", b"checkpoint 9", 1), "of this version"),
+    (lambda content: content.replace(b"checkpoint 2", b"checkpoint 9", 1), "of this version"),
     (lambda content: content[:-1], "is torn or was changed"),
     (lambda content: content[:25], "is torn or was changed"),
     (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "is torn or was changed"),
