@@ -35,9 +35,10 @@ class VectorUnit(wiring.Component):
 
     Timing
     ------
-    A group of a datapath takes a cycle for each output in FP8, at least one in all, and at least
-    four where an input or an output is binary32. With MAX only the last group of a window counts
-    for the outputs. Coefficients by channel add 2 cycles and 4 for each at each round of loop n5.
+    A group of a datapath takes a cycle for each output in FP8 and two for each in bfloat16, at
+    least one in all, two where an input is bfloat16, and four where an input or an output is
+    binary32. With MAX only the last group of a window counts for the outputs. Coefficients by
+    channel add 2 cycles and 4 for each at each round of loop n5.
     """
 
     def __init__(self, *, config: Config):

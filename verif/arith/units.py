@@ -13,6 +13,7 @@ from hdl.arith.fixed_to_float import FixedToFloat
 from hdl.arith.from_fp8 import FromFp8
 from hdl.arith.multiply import FloatMultiply
 from hdl.arith.random import RandomBits
+from hdl.arith.to_bfloat16 import ToBfloat16
 from hdl.arith.to_fp8 import ToFp8
 from isa.formats import FP8
 from sim import floats
@@ -117,6 +118,21 @@ def _to_fp8(rng, count):
             _lists(**{k: np.concatenate(v) for k, v in outputs.items()}))
 
 
+def _to_bfloat16(rng, count):
+    """For each rounding: all high halves of binary32 with low halves that are zero, one, about a
+    half, or random, and random numbers."""
+    halves = np.arange(1 << 16, dtype=np.uint32) << 16
+    lows = (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF, rng.integers(0, 1 << 16, 1 << 16, np.uint32))
+    value = np.concatenate([*(halves | np.asarray(low, np.uint32) for low in lows),
+                            bits_of_floats(rng, count)])
+    value = np.concatenate([value, value])
+    stochastic = np.arange(value.size) >= value.size // 2
+    random = rng.integers(0, 1 << 16, value.size)
+    nearest, by_random = (floats.to_bfloat16(value.view(np.float32), r) for r in (None, random))
+    return (_lists(value=value, stochastic=stochastic, random=random),
+            _lists(code=np.where(stochastic, by_random, nearest)))
+
+
 def _fixed(width, exponent):
     def vectors(rng, count):
         values = [-(1 << (width - 1)), (1 << (width - 1)) - 1, 0, -1, 1]
@@ -153,6 +169,7 @@ UNITS = {
     "add": (FloatAdd, _binary(np.add), 200_000),
     "from_fp8": (FromFp8, _from_fp8, 512),
     "to_fp8": (ToFp8, _to_fp8, 20_000),
+    "to_bfloat16": (ToBfloat16, _to_bfloat16, 20_000),
     "random": (RandomBits, _random_bits, 20_000),
     **{f"fixed_{width}": (lambda width=width, exponent=exponent:
                           FixedToFloat(width=width, exponent=exponent),
