@@ -152,9 +152,10 @@ class TrainingProgram:
 
     def _head(self, rate: float | None, seed: int, state: State | None) -> str:
         """What differs from one round of a kind to the next."""
+        if rate is None or not self.keeps_state:
+            return ""
         text = ProgramText()
-        if rate is not None and self.keeps_state:
-            scaling.begin(text, self.recipe, seed, state or State.first(self.recipe))
+        scaling.begin(text, self.recipe, seed, state or State.first(self.recipe))
         return str(text)
 
     def _body(self, steps: int, rate: float | None) -> str:
