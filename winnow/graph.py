@@ -42,6 +42,20 @@ class Pool:
     padding: int = 0
     largest: bool = True  # else the mean, padding counted as zeros
 
+    def rows_read(self, rows: range, height: int) -> range:
+        """Rows of a map of so many rows under the windows of some rows of the output."""
+        first = rows.start * self.stride - self.padding
+        last = (rows.stop - 1) * self.stride - self.padding + self.rows
+        return range(max(0, first), min(last, height))
+
+    def rows_reached(self, rows: range, height: int) -> range:
+        """Rows of an output of so many rows whose windows hold some rows of the map; at least
+        one."""
+        first = -(-(rows.start + self.padding - self.rows + 1) // self.stride)
+        last = (rows.stop - 1 + self.padding) // self.stride + 1
+        first = max(0, min(first, height - 1))
+        return range(first, max(first + 1, min(last, height)))
+
     def over(self, shape: Shape) -> Shape:
         """What becomes of a map."""
         return Shape(shape.channels, *(
@@ -71,6 +85,27 @@ class Layer:
     is_linear: bool = False
     is_last: bool = False
     source: Shape | None = None  # the map as the network describes it, before such a view
+
+    @property
+    def reads(self) -> Shape:
+        """The map that it reads, before the view of a fully connected layer."""
+        return self.source if self.is_linear else self.input
+
+    def rows_read(self, rows: range) -> range:
+        """Rows of its input that some rows of its output need."""
+        if self.is_linear:
+            return range(self.reads.height)
+        return (self.pool or self._window).rows_read(rows, self.input.height)
+
+    def rows_reached(self, rows: range) -> range:
+        """Rows of its output that some rows of its input reach; at least one."""
+        if self.is_linear:
+            return range(1)
+        return (self.pool or self._window).rows_reached(rows, self.output.height)
+
+    @property
+    def _window(self) -> Pool:
+        return Pool(self.kernel, self.kernel, self.stride, self.padding)
 
     @property
     def tiles(self) -> int:

@@ -14,7 +14,7 @@ from verif import seeds
 from winnow.compiler import nests
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.graph import Layer
 from winnow.layout import channel_blocks, weight_tiles
 from winnow.network import Shape
@@ -61,8 +61,21 @@ class Bench:
         value = floats.values(fmt)[codes].astype(np.float64).transpose(0, 3, 1, 2)
         return value, Tile(self.put(channel_blocks(codes)), self.images, shape)
 
-    def tile(self, shape: Shape) -> Tile:
-        return Tile(self.buffer(self.images * shape.words), self.images, shape)
+    def whole(self, shape: Shape) -> Part:
+        return Part.of(shape, range(self.images))
+
+    def put_map(self, codes: np.ndarray, shape: Shape, part: Part) -> Tile:
+        """Store a part of a map, given as codes (image, channel, row, column)."""
+        rows, blocks = part.rows, part.blocks
+        inside = codes[:, 8 * blocks.start:8 * blocks.stop, rows.start:rows.stop]
+        buffer = self.put(channel_blocks(inside.transpose(0, 2, 3, 1)))
+        return Tile(buffer, self.images, part.shape(shape), rows.start, blocks.start)
+
+    def tile(self, shape: Shape, part: Part | None = None) -> Tile:
+        """Room for a map or a part of it."""
+        tile = Tile.new("", part or self.whole(shape), shape)
+        tile.buffer.address = self.buffer(tile.buffer.words).address
+        return tile
 
     def sums(self, blocks: int) -> Buffer:
         """Statistics that begin at zero."""
@@ -78,10 +91,13 @@ class Bench:
         unit = 2.0**self.config.lowest_exponent
         return values.astype(np.float64).transpose(1, 0, 2).reshape(2, -1) * unit
 
-    def weights(self):
+    def weight_codes(self) -> np.ndarray:
         layer = self.layer
-        codes = self.codes(E4M3, (layer.output.channels, layer.input.channels,
-                                  layer.kernel, layer.kernel))
+        return self.codes(E4M3, (layer.output.channels, layer.input.channels,
+                                 layer.kernel, layer.kernel))
+
+    def weights(self):
+        codes = self.weight_codes()
         return number(E4M3, codes), self.put(weight_tiles(codes))
 
     def run(self, operation) -> None:

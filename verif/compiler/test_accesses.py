@@ -1,6 +1,7 @@
 """What batch normalisation moves: every element of a normalised output and of its gradient."""
 
 from collections import Counter
+from math import prod
 
 import pytest
 
@@ -21,7 +22,7 @@ def moved() -> Counter:
     for operation in program.training.operations:
         if operation.unit is Unit.MOVE:
             counts = operation.registers["move.counts"]
-            words[operation.label] += counts["words"] * counts["n1"]
+            words[operation.label] += prod(counts.values())
     sizes = {stored.name: stored.shape.words * program.recipe.batch
              for stored in (*program.memory.outputs[:-1], *program.memory.gradients.values())}
     return Counter({label: total / sizes[label.split(" ", 1)[1]] for label, total in words.items()

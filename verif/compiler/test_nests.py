@@ -11,8 +11,7 @@ from sim import floats
 from verif.compiler.bench import Bench, number
 from verif.reference import convolution
 from winnow.compiler import gradients, nests
-from winnow.compiler.gradients import Part
-from winnow.compiler.nests import Beside
+from winnow.compiler.nests import Beside, Sums
 from winnow.graph import Layer
 from winnow.layout import weight_tiles
 from winnow.network import Shape
@@ -100,9 +99,11 @@ def test_weight_gradient(case):
         dy, dy_tile = bench.map(E5M2, layer.output)
         last = tile == case % 2
         after = gradient if last else bench.buffer(layer.tiles * 8 * bench.config.raw_words)
-        bench.run(gradients.weight_gradient(bench.config, layer, x_tile, dy_tile,
-                                            Part(sums, after, not last, passes), scale=-5))
-        sums, passes = after, passes + gradients.passes_of(layer, bench.images)
+        bench.run(gradients.weight_gradient(
+            bench.config, layer, x_tile, dy_tile, range(layer.output.height), after, -5,
+            Sums(sums, None if last else after, passes)))
+        sums, passes = after, passes + gradients.passes_of(
+            layer.output.height, layer.output.width, bench.images)
         expected = expected + convolution.weight_gradient(x, dy, layer.kernel, layer.stride,
                                                           layer.padding)
     expected = weight_tiles((expected / 32).astype(np.float32) + np.float32(0))

@@ -15,7 +15,7 @@ from winnow.compiler.forms import COEFFICIENT_WORDS, Coefficients
 from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.operations import Buffer
 from winnow.compiler.pools import stretches
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.graph import Layer, Pool
 from winnow.network import Shape, Window
 
@@ -73,7 +73,7 @@ def test_largest(case):
     bench = MaxBench(case)
     layer, pool = bench.layer, bench.layer.pool
     y, winner = bench.tile(layer.output), bench.tile(layer.output)
-    numbers = pools.Numbers.new(pool, bench.images, layer.output)
+    numbers = pools.Numbers.new(pool, bench.whole(layer.output), layer.output)
     numbers.tile.buffer.address = bench.buffer(numbers.tile.buffer.words).address
     for operation in pools.largest("", bench.x_tile, pool, bench.relu, bench.coefficients, y,
                                    winner, numbers):
@@ -101,13 +101,14 @@ def test_words_of_sums():
     """What `error` takes beside its arguments is what it says."""
     for stride, wanted in ((3, 0), (2, GROUP_WORDS), (4, GROUP_WORDS)):
         pool, shape = Pool(3, 3, stride), Shape(16, 7, 9)
-        x, dy = (Tile.new("", 2, each) for each in (shape, pool.over(shape)))
-        numbers = pools.Numbers.new(pool, 2, dy.shape)
+        x, dy = (Tile.new("", Part.of(each, range(2)), each)
+                 for each in (shape, pool.over(shape)))
+        numbers = pools.Numbers.new(pool, Part.of(dy.shape, range(2)), dy.shape)
         operations = pools.error("", dy, numbers, x, pool, None)
         own = {b for o in operations for b in o.buffers} - {x.buffer, dy.buffer,
                                                             numbers.tile.buffer}
-        assert sum(b.words for b in own) == 2 * pools.error_words(pool, shape)
-        assert pools.error_words(pool, shape) == wanted * shape.words
+        assert sum(b.words for b in own) == 2 * pools.error_words(pool) * shape.words
+        assert pools.error_words(pool) == wanted
 
 
 def encode(fmt, values) -> np.ndarray:

@@ -56,8 +56,10 @@ def tiles(factors: tuple[float, ...]) -> np.ndarray:
 
 
 def forward(config: Config, layer: Layer, x: Tile, constant: Buffer, y: Tile) -> Operation:
-    """y = the mean of x over each window, in E4M3."""
-    pool, out = layer.pool, layer.output
+    """y = the mean of x over each window, in E4M3; parts of the layer's maps, x with all rows that
+    y needs."""
+    pool, out = layer.pool, y.shape
+    top = y.row * pool.stride - pool.padding - x.row  # row of x under the first window
     numbers, scale = terms(pool.rows * pool.columns)
     g = grouping(config, 1, x.images, out.height)
     cut = Cut.of(config.block, g.rows, out.width, g.images, exact=g.by_rows)
@@ -80,8 +82,8 @@ def forward(config: Config, layer: Layer, x: Tile, constant: Buffer, y: Tile) ->
         group_loop(g, stream=(x, s * columns, s), output=(y, out.width, 1)),
     ]
     registers = nest_registers(loops) | groups_registers(g) | {
-        "tensor.stream.base": {"address": At(x.buffer, -pad * (columns + 1))},
-        "tensor.stream.window": window(-pad, -pad, x.shape),
+        "tensor.stream.base": {"address": At(x.buffer, top * columns - pad)},
+        "tensor.stream.window": window(top, -pad, x.shape),
         "tensor.stationary.base": {"address": At(constant)},
         "tensor.output.base": {"address": At(y.buffer)},
         "tensor.output.window": window(0, 0, out),
@@ -100,7 +102,7 @@ def backward(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
     if (pool.rows, pool.columns, pool.padding) == (shape.height, shape.width, 0):
         return [_whole(config, layer, dy, constant, dx, beside)]
     return [_parity(config, layer, dy, constant, dx, row, column, beside)
-            for row in range(min(pool.stride, shape.height))
+            for row in range(pool.stride) if (row - dx.row) % pool.stride < dx.shape.height
             for column in range(min(pool.stride, shape.width))]
 
 
@@ -114,18 +116,18 @@ def _whole(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
     """For one window that is the map."""
     numbers, scale = terms(layer.input.pixels)
     g = over_images(config, dx.images)
-    together = divisor(layer.input.pixels, config.block)
+    together = divisor(dx.shape.pixels, config.block)
     loops = [
         loop("q0", TREES, stationary=1),
         loop("p0", together, **_out(1)),
         loop("r0", len(numbers), stationary=TREES),
-        loop("b0", layer.input.pixels // together, **_out(together)),
+        loop("b0", dx.shape.pixels // together, **_out(together)),
         loop("b1", g.images, stream=dy.image_words, **_out(dx.image_words)),
-        loop("b2", layer.input.blocks, stream=1, stats=stats_words(config), **_out(dx.map_words)),
+        loop("b2", dx.shape.blocks, stream=1, stats=stats_words(config), **_out(dx.map_words)),
         loop("group", g.groups, stream=g.images * dy.image_words,
              **_out(g.images * dx.image_words)),
     ]
-    return _operation(layer, dy, constant, dx, beside, loops, scale, g, 0, {
+    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, 0, {
         "tensor.stream.base": {"address": At(dy.buffer)},
         "tensor.output.base": {"address": At(dx.buffer)},
     })
@@ -136,14 +138,15 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
     """For pixels of one row and column modulo the stride."""
     pool, s = layer.pool, layer.pool.stride
     numbers, scale = terms(pool.rows * pool.columns)
-    rows, columns = (-(-(side - parity) // s) for side, parity in (
-        (layer.input.height, row), (layer.input.width, column)))
+    down = (row - dx.row) % s  # the first row in dx
+    rows, columns = -(-(dx.shape.height - down) // s), -(-(dx.shape.width - column) // s)
     g = grouping(config, 1, dx.images, rows)
     cut = Cut.of(config.block, g.rows, columns, g.images, exact=g.by_rows)
     (_, taps_y, oy), (_, taps_x, ox) = (
         taps(size, s, pool.padding, parity)
         for size, parity in ((pool.rows, row), (pool.columns, column)))
-    in_row, width = layer.input.width, layer.output.width
+    oy += (dx.row + down - row) // s - dy.row
+    in_row, width = dx.shape.width, dy.shape.width
     loops = [
         loop("q0", TREES, stationary=1),
         loop("p0", cut.columns, stream=(1, 0, 1), **_out(s, 0, s)),
@@ -162,20 +165,22 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
              **_out(cut.columns * s, 0, cut.columns * s)),
         group_loop(g, stream=(dy, width, 1), output=(dx, s * in_row, s), aux=(dx, s * in_row, 0)),
     ]
-    bounds, start = window(oy, ox, layer.output), row * in_row + column
+    bounds, start = window(oy, ox, dy.shape), down * in_row + column
     if not (taps_x and taps_y):
         bounds["height"] = 0  # these pixels are in no window
-    return _operation(layer, dy, constant, dx, beside, loops, scale, g, start, {
+    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, start, {
         "tensor.stream.base": {"address": At(dy.buffer, oy * width + ox)},
         "tensor.stream.window": bounds,
         "tensor.output.base": {"address": At(dx.buffer, start)},
-        "tensor.output.window": window(row, column, layer.input),
+        "tensor.output.window": window(down, column, dx.shape),
     })
 
 
-def _operation(layer: Layer, dy: Tile, constant: Buffer, dx: Tile, beside: Beside, loops,
-               scale: int, g: Grouping, start: int, streams: dict) -> Operation:
-    registers = nest_registers(loops) | groups_registers(g) | beside.registers(start) | streams | {
+def _operation(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
+               beside: Beside, loops, scale: int, g: Grouping, start: int,
+               streams: dict) -> Operation:
+    registers = nest_registers(loops) | groups_registers(g) | beside.registers(
+        start, stats_words(config) * dx.block) | streams | {
         "tensor.stationary.base": {"address": At(constant)},
         "tensor.mode": {"stream": E5M2, "output": E5M2, "scale": scale, **beside.mode},
     }

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from isa.formats import FormatCode
 from winnow.compiler import averages, constant, forms, nests, pools, scores, update
+from winnow.compiler.cuts import Cuts, Need, hull
 from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.learning import Learning
 from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import Step, flat
-from winnow.compiler.tiles import Tile
+from winnow.compiler.step import Step
+from winnow.compiler.tiles import Part, Tile, equal
 from winnow.graph import Layer, Map
 
 
@@ -36,32 +37,50 @@ class Backward(Pass):
         """The gradient of a map: what its readers send back, masked by its ReLU."""
         sums = self._sums(made.source)
         other = None if made.shortcut is None else self._sums(made.shortcut)
-        weights = {r: self.step.weights(r) for r in made.readers
-                   if self.graph.layers[r].learns}
+        keep = made.relu or sums is not None
+        cuts, tiles = self._cut(made, keep)
+        weights = {r: self.step.weights(r) for r in made.readers if self._stays(r, cuts)}
         for each in filter(None, (sums, other)):
             self.emit(each.clear("backward"))
-        keep = made.relu or sums is not None
-        for part in self._tiles(made, keep, weights):
-            first, images = part.start, len(part)
-            formed = self.forming.form(made, first, images, keep=True) if keep else None
-            dy = Tile.new(f"gradient of {made.name}", images, made.shape)
-            beside = Beside(mask=formed.y if made.relu else None,
-                            norm=formed.source if sums else None,
-                            stats=sums.backward_stats if sums else None)
-            self._send_back(made, part, weights, dy, formed, beside, tag)
-            if other:
-                x = self.step.fill(self.memory.outputs[made.shortcut], first, images)
-                self.emit(constant.through(
-                    self.config, f"statistics of {made.name}", dy, dy,
-                    Beside(norm=x, stats=other.backward_stats), self.memory.identity),
-                    tag(made.shortcut, "BP"))
-            self.step.store(dy, self.memory.gradients[made], first)
-            self.step.job += 1
-            self.step.catch_up()
+        for images in tiles:
+            for band in range(cuts.bands):
+                errors: dict[int, Tile] = {}
+                for chunk in range(cuts.chunks):
+                    part = Part(images, equal(made.shape.height, cuts.bands, band),
+                                equal(made.shape.blocks, cuts.chunks, chunk))
+                    if part.rows and part.blocks:
+                        self._chunk(made, part, cuts, weights, errors, sums, other, tag)
         for layer, each in ((made.source, sums), (made.shortcut, other)):
             if each:
                 self._finish(layer, each, tag(layer, "BP"))
         self.step.job += 1
+
+    def _chunk(self, made: Map, part: Part, cuts: Cuts, weights: dict[int, Buffer],
+               errors: dict[int, Tile], sums: Norm | None, other: Norm | None, tag) -> None:
+        """The gradient of a part of a map, stored. `weights` and `errors` of readers are there
+        already, or are added."""
+        keep = made.relu or sums is not None
+        formed = self.forming.form(made, part, keep=True) if keep else None
+        dy = Tile.new(f"gradient of {made.name}", part, made.shape)
+        beside = Beside(mask=formed.y if made.relu else None,
+                        norm=formed.source if sums else None,
+                        stats=sums.backward_stats if sums else None)
+        self._send_back(made, part, cuts, weights, errors, dy, formed, beside, tag)
+        if other:
+            x = self.step.fill(self.memory.outputs[made.shortcut], part)
+            self.emit(constant.through(
+                self.config, f"statistics of {made.name}", dy, dy,
+                Beside(norm=x, stats=other.backward_stats), self.memory.identity),
+                tag(made.shortcut, "BP"))
+        self.step.store(dy, self.memory.gradients[made], part)
+        self.step.job += 1
+        self.step.catch_up()
+
+    def _stays(self, reader: int, cuts: Cuts) -> bool:
+        """Whether the weights of a reader stay in the scratchpad for all jobs."""
+        layer = self.graph.layers[reader]
+        return layer.learns and cuts.chunks == cuts.pieces == 1 and not (
+            layer.is_linear and cuts.bands > 1)
 
     def _sums(self, i: int) -> Norm | None:
         """Where the sums of the gradient by channel go: normalisation needs both, a bias one."""
@@ -72,36 +91,76 @@ class Backward(Pass):
         bias.new_step()
         return bias
 
-    def _tiles(self, made: Map, keep: bool, weights: dict[int, Buffer]) -> list[range]:
-        beside = len(made.added_to) + (made.shortcut is not None)
-        words = made.shape.words * (1 + beside) + sum(map(self._reader_words, made.readers))
-        if keep or any(not self.graph.layers[r].learns for r in made.readers):
-            words += self.forming.form_words(made, keep)
-        return self.step.tiles(f"{made.name} BP", words, sum(b.words for b in weights.values()),
-                               made.readers)
+    def _cut(self, made: Map, keep: bool) -> tuple[Cuts, list[range]]:
+        layers = [self.graph.layers[r] for r in made.readers]
+        split = not layers[0].is_last
+        most = Cuts(made.shape.blocks, made.shape.height,
+                    max(layer.output.blocks for layer in layers) if split else 1)
+        return self.step.cut(f"{made.name} BP", made.readers, most,
+                             lambda cuts, images: self._need(made, keep, cuts, images))
 
-    def _reader_words(self, r: int) -> int:
-        """Words of an image that a reader of a map needs to send its error back."""
-        layer = self.graph.layers[r]
-        if layer.is_last:
-            return 0
-        if not layer.pool:
-            return self.forming.error_words(r)
-        if not layer.pool.largest:
-            return layer.input.words + layer.output.words
-        return (layer.input.words + layer.output.words * (1 + pools.number_words(layer.pool))
-                + pools.error_words(layer.pool, layer.input))
+    def _need(self, made: Map, keep: bool, cuts: Cuts, images: range) -> Need:
+        layers = {r: self.graph.layers[r] for r in made.readers}
+        part = Part(images, equal(made.shape.height, cuts.bands, cuts.largest_band),
+                    equal(made.shape.blocks, cuts.chunks, 0))
+        jobs = self.batch // len(images) * cuts.chunks * cuts.bands
+        own = part.words(made.shape)
+        beside = own * (len(made.added_to) + (made.shortcut is not None))
+        if keep or any(not layer.learns for layer in layers.values()):
+            beside += self.forming.form_words(made, part, keep)
+        errors, weights = [], []
+        for r, layer in layers.items():
+            outputs = equal(layer.output.blocks, cuts.pieces, 0)
+            if not layer.learns:
+                beside += self._pool_words(layer, part)
+                continue
+            errors.append(0 if layer.is_last else self.forming.error_words(
+                r, self._reached(layer, part, outputs)))
+            weights.append(self.memory.parameters[r].place(
+                outputs, part).words)
+        raw = own * self.config.raw_words
+        if cuts.pieces > 1:
+            pieces = (sum(errors) + sum(weights) + 2 * raw) * cuts.pieces
+            most = max(map(sum, zip(errors, weights, strict=True)), default=0)
+            return Need(most, own + raw + beside,
+                        (own + beside + pieces) * jobs, jobs * cuts.pieces)
+        if cuts.chunks > 1:
+            chunk = own + beside + sum(weights)
+            return Need(sum(errors), 2 * chunk,
+                        (sum(errors) + chunk * cuts.chunks) * jobs // cuts.chunks, jobs)
+        stay = sum(weights) if any(self._stays(r, cuts) for r in layers) else 0
+        tile = own + beside + sum(errors) + sum(weights) - stay
+        return Need(tile, stay, tile * jobs + stay, jobs)
 
-    def _send_back(self, made: Map, part: range, weights, dy: Tile, formed: Formed | None,
-                   beside: Beside, tag) -> None:
+    def _reached(self, layer: Layer, part: Part, blocks: range | None = None) -> Part:
+        """The part of a layer's output that a part of its input reaches."""
+        return Part.of(layer.output, part.images, layer.rows_reached(part.rows), blocks)
+
+    def _pool_words(self, layer: Layer, part: Part) -> int:
+        """Words that a reader that pools needs to send its error back to a part of its input."""
+        above = self._reached(layer, part, part.blocks)
+        words, spread = above.words(layer.output), part.words(layer.input)
+        if layer.pool.largest:
+            under = self._under(layer, part, above).words(layer.input)
+            words *= 1 + pools.number_words(layer.pool)
+            spread = under * (2 + pools.error_words(layer.pool))
+        return words + spread
+
+    def _under(self, layer: Layer, part: Part, above: Part) -> Part:
+        """A part of the input of a reader that pools, with all that is under windows `above`."""
+        return replace(part, rows=hull([part.rows, layer.rows_read(above.rows)]))
+
+    def _send_back(self, made: Map, part: Part, cuts: Cuts, weights: dict[int, Buffer],
+                   errors: dict[int, Tile], dy: Tile, formed: Formed | None, beside: Beside,
+                   tag) -> None:
         """All readers' errors through their weights into `dy`: they add to one another and to
         what the maps that `made` is added to send back, and the last one masks."""
-        first = self.graph.layers[made.readers[0]]
-        if first.is_last:
-            operation = scores.backward(self.config, first, self.step.errors,
-                                        weights[made.readers[0]], flat(dy, first), beside)
-            self._emit_rounded(operation, "the scores", made, part, dy,
-                               tag(made.readers[0], "BP"))
+        first = made.readers[0]
+        if self.graph.layers[first].is_last:
+            w = weights.get(first) or self.step.weights(first, part=part)
+            operation = scores.backward(self.config, self.graph.layers[first], self.step.errors, w,
+                                        dy, beside)
+            self._emit_rounded(operation, "the scores", made, part, dy, tag(first, "BP"))
             return
         element = self._elements(made, part)
         pooling, convolving = ([r for r in made.readers if self.graph.layers[r].learns is learns]
@@ -111,57 +170,66 @@ class Backward(Pass):
             here = replace(beside if is_last else Beside(), element=element)
             self._pool_back(made, r, part, dy, formed, here, tag(r, "BP"))
             element = dy
-        if convolving:
-            self._convolve_back(made, convolving, part, weights, dy,
-                                replace(beside, element=element), tag)
+        beside = replace(beside, element=element)
+        if convolving and cuts.pieces > 1:
+            self._in_pieces(made, convolving, part, cuts, dy, beside, tag)
+        elif convolving:
+            self._convolve_back(made, convolving, part, weights, errors, dy, beside, tag)
 
-    def _emit_rounded(self, operations, source: str, made: Map, part: range, tile: Tile,
+    def _emit_rounded(self, operations, source: str, made: Map, part: Part, tile: Tile,
                       tag: int = 0) -> None:
         """Operations that write a tile of the gradient of a map, or a part of it that comes from
         `source`."""
         self.emit(self.step.rounded(operations, f"gradient of {made.name} from {source}", tile,
-                                    made.shape, part.start), tag)
+                                    made.shape, part), tag)
 
-    def _elements(self, made: Map, part: range) -> Tile | None:
+    def _elements(self, made: Map, part: Part) -> Tile | None:
         """The sum of the gradients of all maps that `made` is added to, in E5M2."""
-        first, *others = [self.step.fill(self.memory.gradients[above], part.start, len(part))
+        first, *others = [self.step.fill(self.memory.gradients[above], part)
                           for above in made.added_to] or [None]
         for i, other in enumerate(others):
             self._emit_rounded(forms.added(f"gradients added to {made.name}", first, other, first,
                                            FormatCode.E5M2), f"sum {i}", made, part, first)
         return first
 
-    def _pool_back(self, made: Map, r: int, part: range, dy: Tile, formed: Formed | None,
+    def _pool_back(self, made: Map, r: int, part: Part, dy: Tile, formed: Formed | None,
                    beside: Beside, tag: int) -> None:
         """The error of a reader that pools. `formed` is the map, if it is there already."""
         layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
-        above = self.memory.gradients[self.graph.outputs[r]]
-        error = self.step.fill(above, part.start, len(part))
+        above = self._reached(layer, part, part.blocks)
+        error = self.step.fill(self.memory.gradients[self.graph.outputs[r]], above)
         constants = self.memory.constants.get(averages.factors(layer.pool))
         if not layer.pool.largest and not beside.element:
             self._emit_rounded(averages.backward(self.config, layer, error, constants, dy, beside),
                                layer.name, made, part, dy, tag)
             return
-        spread = Tile.new(f"error of {layer.name}", len(part), layer.input)
         if layer.pool.largest:
-            x = (formed or self.forming.form(made, part.start, len(part))).y
-            number = pools.Numbers.new(layer.pool, len(part), layer.output)
+            under = self._under(layer, part, above)
+            kept = formed and under == part
+            x = (formed if kept else self.forming.form(made, under)).y
+            spread = Tile.new(f"error of {layer.name}", under, layer.input)
+            number = pools.Numbers.new(layer.pool, above, layer.output)
             self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
             self._emit_rounded(pools.error(label, error, number, spread, layer.pool, None),
                                f"{layer.name} alone", made, part, spread)
         else:
+            spread = Tile.new(f"error of {layer.name}", part, layer.input)
             self._emit_rounded(
                 averages.backward(self.config, layer, error, constants, spread, Beside()),
                 f"{layer.name} alone", made, part, spread, tag)
         self._emit_rounded(constant.through(self.config, f"{layer.name} BP", spread, dy, beside,
                                             self.memory.identity), layer.name, made, part, dy, tag)
 
-    def _convolve_back(self, made: Map, readers: list[int], part: range, weights, dy: Tile,
+    def _convolve_back(self, made: Map, readers: list[int], part: Part,
+                       weights: dict[int, Buffer], errors: dict[int, Tile], dy: Tile,
                        beside: Beside, tag) -> None:
         """Readers that convolve: where their strides are alike, parity by parity of row and
         column, without those that do not reach it; else one after the other."""
         layers = self.graph.layers
-        errors = {r: self.forming.error(r, part.start, len(part)) for r in readers}
+        for r in readers:
+            if r not in errors:
+                errors[r] = self.forming.error(r, self._reached(layers[r], part))
+        weights = {r: weights.get(r) or self.step.weights(r, part=part) for r in readers}
         alike = len({layers[r].stride for r in readers}) == 1
         for together in ([readers] if alike else [[r] for r in readers]):
             for row, column in self._parities(layers[together[0]]):
@@ -172,8 +240,8 @@ class Backward(Pass):
                     is_last = reader == last and together[-1] == readers[-1]
                     here = replace(beside if is_last else Beside(), element=element)
                     operation = nests.backward(
-                        self.config, layers[reader], errors[reader], weights[reader],
-                        flat(dy, layers[reader]), row, column, here)
+                        self.config, layers[reader], errors[reader], weights[reader], dy, row,
+                        column, here)
                     self._emit_rounded(operation, layers[reader].name, made, part, dy,
                                        tag(reader, "BP"))
                     element = dy
@@ -181,8 +249,37 @@ class Backward(Pass):
     @staticmethod
     def _parities(layer: Layer) -> list[tuple[int, int]]:
         """Rows and columns of a layer's input modulo its stride."""
-        return [(row, column) for row in range(min(layer.stride, layer.input.height))
+        return [(row, column) for row in range(layer.stride)
                 for column in range(min(layer.stride, layer.input.width))]
+
+    def _in_pieces(self, made: Map, readers: list[int], part: Part, cuts: Cuts, dy: Tile,
+                   beside: Beside, tag) -> None:
+        """The same with some output blocks of a reader at a time: raw sums, which begin with what
+        there is, and masked when all is there."""
+        element = beside.element
+        for r in readers:
+            layer = self.graph.layers[r]
+            outputs = [blocks for i in range(cuts.pieces)
+                       if (blocks := equal(layer.output.blocks, cuts.pieces, i))]
+            begun = int(element is not None)
+            sums = nests.split_sums(self.config, layer.name, dy.buffer.words, [1] * begun + [
+                layer.kernel**2 * len(blocks) for blocks in outputs])[begun:]
+            if element:
+                self.emit(constant.raw(self.config, f"sums of {layer.name}", element,
+                                       self.memory.identity, sums[0].before), tag(r, "BP"))
+            for blocks, here in zip(outputs, sums, strict=True):
+                error = self.forming.error(r, self._reached(layer, part, blocks))
+                w = self.step.weights(r, blocks, part)
+                for row, column in self._parities(layer):
+                    operation = nests.backward(self.config, layer, error, w, dy, row, column,
+                                               Beside(), here)
+                    self._emit_rounded(operation, layer.name, made, part, dy, tag(r, "BP"))
+                self.step.job += 1
+            element = dy
+        beside = replace(beside, element=None)
+        if beside.reads:
+            self.emit(constant.through(self.config, f"{layer.name} BP", dy, dy, beside,
+                                       self.memory.identity), tag(readers[-1], "BP"))
 
     def _finish(self, i: int, norm: Norm, tag: int) -> None:
         """Coefficients of the errors, and the update of gamma and beta, or of a bias."""

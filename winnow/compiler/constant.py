@@ -1,6 +1,8 @@
 """Tensor operations with the tile of the identity, or with none: what only passes the drain, and
 rounding of raw sums."""
 
+from dataclasses import replace
+
 from isa.config import TREES, Config
 from isa.formats import FormatCode
 from isa.registers import AuxMode, StatsMode, Unit
@@ -8,36 +10,61 @@ from winnow.compiler.nests import GROUP_WORDS, Beside, groups_registers, stats_w
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Grouping, Tile, divisor
 
-E5M2, BINARY32 = FormatCode.E5M2, FormatCode.BINARY32
+E4M3, E5M2, BINARY32, RAW = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.RAW
 NOTHING = {"height": 0}  # the window of a stream that reads nothing but zeros
 
 
 def through(config: Config, label: str, x: Tile, y: Tile, beside: Beside,
             identity: Buffer) -> Operation:
     """Errors x through the drain to y, which may be x: y = x + what is `beside`, masked, and its
-    statistics."""
-    g = over_images(config, x.images)
-    together = divisor(x.map_words, config.block)
+    statistics. x may hold more rows."""
+    return _through(config, label, x, y, identity, E5M2,
+                    beside.registers(0, stats_words(config) * y.block), beside.mode,
+                    beside.reads, beside.writes)
+
+
+def squares(config: Config, label: str, y: Tile, identity: Buffer, stats: Buffer) -> Operation:
+    """Statistics of outputs that are there already: sums of y and y * y by channel."""
+    registers = {"tensor.stats.base": {"address": At(stats, stats_words(config) * y.block)}}
+    return _through(config, label, y, y, identity, E4M3, registers,
+                    {"stats": StatsMode.SQUARE}, [stats], [stats])
+
+
+def raw(config: Config, label: str, y: Tile, identity: Buffer, sums: Buffer) -> Operation:
+    """Errors as raw sums."""
+    return _through(config, label, y, replace(y, buffer=sums), identity, E5M2, {},
+                    {"output": RAW}, [], [], config.raw_words)
+
+
+def _through(config: Config, label: str, x: Tile, y: Tile, identity: Buffer, fmt: FormatCode,
+             registers: dict, mode: dict, reads: list[Buffer], writes: list[Buffer],
+             size: int = 1) -> Operation:
+    """y = x times the identity, `size` words a position."""
+    g = over_images(config, y.images)
+    together = divisor(y.map_words, config.block)
 
     def same(words):
-        return {"stream": words, "output": words, "aux": words}
+        return {"stream": words, "output": size * words, "aux": words}
+
+    def step(count, name):
+        words = getattr(y, name)
+        return {"stream": count * getattr(x, name), "output": count * size * words,
+                "aux": count * words}
 
     loops = [
         loop("q0", TREES, stationary=1),
         loop("p0", together, **same(1)),
-        loop("b0", x.map_words // together, **same(together)),
-        loop("b1", g.images, **same(x.image_words)),
-        loop("b2", x.shape.blocks, stats=stats_words(config), **same(x.map_words)),
-        loop("group", g.groups, **same(g.images * x.image_words)),
+        loop("b0", y.map_words // together, **same(together)),
+        loop("b1", g.images, **step(1, "image_words")),
+        loop("b2", y.shape.blocks, stats=stats_words(config), **step(1, "map_words")),
+        loop("group", g.groups, **step(g.images, "image_words")),
     ]
-    registers = nest_registers(loops) | groups_registers(g) | beside.registers(0) | {
-        "tensor.stream.base": {"address": At(x.buffer)},
+    return Operation(label, Unit.TENSOR, nest_registers(loops) | groups_registers(g) | registers | {
+        "tensor.stream.base": {"address": At(x.buffer, (y.row - x.row) * x.shape.width)},
         "tensor.stationary.base": {"address": At(identity)},
         "tensor.output.base": {"address": At(y.buffer)},
-        "tensor.mode": {"stream": E5M2, "output": E5M2, **beside.mode},
-    }
-    return Operation(label, Unit.TENSOR, registers, [x.buffer, identity, *beside.reads],
-                     [y.buffer, *beside.writes])
+        "tensor.mode": {"stream": fmt, "output": fmt, **mode},
+    }, [x.buffer, identity, *reads], [y.buffer, *writes])
 
 
 def over_images(config: Config, images: int) -> Grouping:

@@ -1,12 +1,13 @@
 """Maps and errors as layers read them, made in the scratchpad from what is stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isa.formats import FormatCode
 from winnow.compiler import forms, pools
+from winnow.compiler.cuts import hull
 from winnow.compiler.forms import Coefficients
 from winnow.compiler.step import Step
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.graph import Map
 
 
@@ -36,33 +37,34 @@ class Forming:
         norm = self.step.norm(layer)
         return Coefficients(getattr(norm, f"{way}_coefficients"), first) if norm else None
 
-    def form(self, made: Map, first: int, images: int, keep: bool = False) -> Formed:
-        """The map, and with `keep` what it came from. What costs more than one operation is
-        stored when it is formed for the first time."""
+    def form(self, made: Map, part: Part, keep: bool = False) -> Formed:
+        """A part of the map, and with `keep` what it came from. What costs more than one operation
+        is stored when it is formed for the first time."""
         if made.source is None:
-            return Formed(self.step.fill(self.step.images, first, images), None)
+            return Formed(self.step.fill(self.step.images, part), None)
         if self._is_filled(made, keep):
-            source = self.memory.outputs[made.source]
-            return Formed(self.step.fill(self.memory.formed[made], first, images),
-                          self.step.fill(source, first, images) if keep else None)
+            return Formed(self.step.fill(self.memory.formed[made], part),
+                          self.step.fill(self.memory.outputs[made.source], part) if keep else None)
         stored, norm = self.memory.outputs[made.source], self.step.norm(made.source)
-        x = self.step.fill(stored, first, images)
+        x = self.step.fill(stored, self._source(made, part))
         label = f"form {made.name}"
-        factors = self.coefficients(made.source, "forward")
+        factors = self.coefficients(made.source, "forward", part.blocks.start)
         if made.pool:
-            y, winner = (Tile.new(name, images, made.shape) for name in (made.name, "winners"))
+            y, winner = (Tile.new(name, part, made.shape) for name in (made.name, "winners"))
             self.emit(pools.largest(label, x, made.pool, made.relu, factors, y=y,
                                     winner=winner if keep else None))
             return Formed(y, winner)
         if not norm and not made.adds:
             return Formed(x, x)
-        y = Tile.new(made.name, images, made.shape) if keep else x
+        y = Tile.new(made.name, part, made.shape) if keep else x
         other = None
         if made.identity:
-            other = self.form(made.identity, first, images).y
+            other = self.form(made.identity, part).y
         elif made.shortcut is not None:
-            other = self.step.fill(self.memory.outputs[made.shortcut], first, images)
-        scales = self.coefficients(made.shortcut, "forward") if made.shortcut is not None else None
+            other = self.step.fill(self.memory.outputs[made.shortcut], part)
+        scales = None
+        if made.shortcut is not None:
+            scales = self.coefficients(made.shortcut, "forward", part.blocks.start)
         if factors:
             self.emit(forms.normalised(label, x, y, factors, made.relu, other,
                                        scaled=scales is not None))
@@ -72,56 +74,76 @@ class Forming:
             self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
 
-    def error(self, layer: int, first: int, images: int, blocks: range | None = None,
-              backwards: bool = False) -> Tile:
-        """The error at the stored output of a layer, for some of its channel blocks. `backwards`
-        as in `vector`; errors behind a pool are formed forwards."""
+    def error(self, layer: int, part: Part, backwards: bool = False) -> Tile:
+        """The error at the stored output of a layer, for a part of it and perhaps more rows.
+        `backwards` as in `vector`; errors behind a pool are formed forwards."""
         made, stored = self.graph.outputs[layer], self.memory.outputs[layer]
-        dy = self.step.fill(self.memory.gradients[made], first, images, blocks)
-        start = blocks.start if blocks is not None else 0
-        backward = self.coefficients(layer, "backward", start)
+        above = self._above(layer, part)
+        dy = self.step.fill(self.memory.gradients[made], above)
+        first = part.blocks.start
+        backward = self.coefficients(layer, "backward", first)
         label = f"form error of {self.graph.layers[layer].name}"
         if not made.pool:
             if backward:
-                x = self.step.fill(stored, first, images, blocks)
+                x = self.step.fill(stored, part)
                 self.emit(self.step.rounded(forms.error(label, dy, x, backward, backwards), label,
-                                            dy, stored.shape, first, start))
+                                            dy, stored.shape, part))
             return dy
-        x = self.step.fill(stored, first, images, blocks)
-        number = pools.Numbers.new(made.pool, images, dy.shape)
+        x = self.step.fill(stored, self._under(made, above, part))
+        number = pools.Numbers.new(made.pool, above, made.shape)
         self.emit(pools.largest(label, x, made.pool, made.relu,
-                                self.coefficients(layer, "forward", start), number=number))
+                                self.coefficients(layer, "forward", first), number=number))
         self.emit(self.step.rounded(pools.error(label, dy, number, x, made.pool, backward), label,
-                                    x, stored.shape, first, start))
+                                    x, stored.shape, part))
         return x
 
-    def form_words(self, made: Map, keep: bool) -> int:
-        """Words of an image while a map is formed."""
+    def form_words(self, made: Map, part: Part, keep: bool) -> int:
+        """Words while a part of a map is formed."""
+        words = part.words(made.shape)
         if made.source is None:
-            return made.shape.words
-        words = self.graph.layers[made.source].output.words
+            return words
+        output = self.graph.layers[made.source].output
+        source = self._source(made, part).words(output)
         if self._is_filled(made, keep):
-            return words + made.shape.words if keep else made.shape.words
+            return source + words if keep else words
         if made.pool:
-            return words + made.shape.words * (2 if keep else 1)
+            return source + words * (2 if keep else 1)
         if (self.step.norm(made.source) or made.adds) and keep:
-            words += made.shape.words
+            source += words
         if made.identity:
-            words += self.form_words(made.identity, False)
+            source += self.form_words(made.identity, part, False)
         elif made.shortcut is not None:
-            words += made.shape.words
-        return words
+            source += words
+        return source
 
-    def error_words(self, layer: int, blocks: int | None = None) -> int:
-        """Words of an image while the error of a layer is formed."""
+    def error_words(self, layer: int, part: Part) -> int:
+        """Words while the error of a part of a layer's output is formed."""
         made, output = self.graph.outputs[layer], self.graph.layers[layer].output
-        part = (blocks or output.blocks) / output.blocks
-        words = made.shape.words
+        above = self._above(layer, part)
+        words = above.words(made.shape)
         if made.pool:
-            words += made.shape.words * pools.number_words(made.pool)
-            words += pools.error_words(made.pool, output)
-        words += output.words if self.step.norm(layer) or made.pool else 0
-        return int(words * part)
+            under = self._under(made, above, part).words(output)
+            return (words * (1 + pools.number_words(made.pool)) + under
+                    + pools.error_words(made.pool) * under)
+        return words + (part.words(output) if self.step.norm(layer) else 0)
+
+    def _source(self, made: Map, part: Part) -> Part:
+        """What of the stored output a part of a map comes from."""
+        if not made.pool:
+            return part
+        height = self.graph.layers[made.source].output.height
+        return replace(part, rows=made.pool.rows_read(part.rows, height))
+
+    def _above(self, layer: int, part: Part) -> Part:
+        """The part of a layer's map that comes from a part of its stored output."""
+        made = self.graph.outputs[layer]
+        if not made.pool:
+            return part
+        return replace(part, rows=made.pool.rows_reached(part.rows, made.shape.height))
+
+    def _under(self, made: Map, above: Part, part: Part) -> Part:
+        """A part of a stored output, and all that is under its windows."""
+        return replace(part, rows=hull([part.rows, self._source(made, above).rows]))
 
     def _is_filled(self, made: Map, keep: bool) -> bool:
         """Whether a map is there as it was formed; the winners behind a pool are not."""

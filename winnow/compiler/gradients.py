@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
-from isa.registers import AuxMode, Unit
-from winnow.compiler.nests import GROUP_WORDS, groups_registers, window
+from isa.registers import Unit
+from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, window
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, grouping
 from winnow.graph import Layer
 
-E4M3, E5M2, BINARY32, RAW = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32, FormatCode.RAW
+E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
 
 
 @dataclass(frozen=True)
@@ -25,52 +25,42 @@ class Eight:
     columns: int = 1
     images: int = 1
 
-    def passes(self, shape, images: int) -> int:
-        return (-(-shape.height // self.rows) * -(-shape.width // self.columns)
-                * (images // self.images))
+    def passes(self, rows: int, columns: int, images: int) -> int:
+        return -(-rows // self.rows) * -(-columns // self.columns) * (images // self.images)
 
 
 ENOUGH = 0.01  # of the cycles of an operation
 RECTANGLES = tuple(Eight(rows, LANES // rows) for rows in (1, 2, 4, 8))
 
 
-def best_eight(layer: Layer, images: int) -> Eight:
+def best_eight(rows: int, columns: int, images: int) -> Eight:
     """The choice with the fewest passes."""
     choices = RECTANGLES + ((Eight(images=LANES),) if images % LANES == 0 else ())
-    return min(choices, key=lambda e: e.passes(layer.output, images))
+    return min(choices, key=lambda e: e.passes(rows, columns, images))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Where a gradient's sums go: from the tile's own, `before` them, to what they are `after`."""
+def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, rows: range,
+                    gradient: Buffer | None, scale: int, sums: Sums,
+                    kernel: range | None = None) -> Operation:
+    """Sums over some rows of the layer's output of dy times x, times 2**scale, in binary32, or raw
+    (not scaled).
 
-    before: Buffer | None  # raw, added
-    after: Buffer
-    raw: bool
-    passes: int  # in `before`
-
-
-def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, part: Part,
-                    scale: int) -> Operation:
-    """Sums over the tile of dy times x, times 2**scale, in binary32, or raw (not scaled).
-
-    `dy` holds some of the layer's output blocks, and `part` the gradient of those.
+    `x` and `dy` are parts of the layer's maps, and `gradient` is of the weights between their
+    blocks, of all or some rows of the kernel; x holds all rows that these rows of dy need.
     """
-    eight = best_eight(layer, x.images)
-    height, width = layer.output.height, layer.output.width
+    kernel = kernel or range(layer.kernel)
+    height, width = len(rows), dy.shape.width
+    eight = best_eight(height, width, x.images)
     row_passes = -(-height // eight.rows)
-    g = grouping(config, layer.input.blocks, x.images // eight.images, row_passes)
-    s, k, pad, columns = layer.stride, layer.kernel, layer.padding, layer.input.width
+    g = grouping(config, x.shape.blocks, x.images // eight.images, row_passes)
+    s, k, pad, columns = layer.stride, layer.kernel, layer.padding, x.shape.width
     passes = g.images * -(-width // eight.columns) * (row_passes if g.by_images else g.rows)
-    outputs = _outputs_at_once(config, dy.shape.blocks, layer.input.blocks // g.cores * k * k,
+    outputs = _outputs_at_once(config, dy.shape.blocks, x.shape.blocks // g.cores * k * len(kernel),
                                passes, g.cores)
-    row = config.raw_words if part.raw else GROUP_WORDS
-    old = config.raw_words
-    tile = TREES * k * k  # rows from one channel block's gradient to the next
-    tiles = tile * layer.input.blocks
-
-    def out(rows):
-        return {"output": rows * row, "aux": rows * old}
+    out = sums.out(config, GROUP_WORDS)
+    top = rows.start * s - pad - x.row + kernel.start  # row of x that the first tap takes first
+    tile = TREES * k * len(kernel)  # rows from one channel block's gradient to the next
+    tiles = tile * x.shape.blocks
 
     if eight.images > 1:
         rows8 = [loop("q0", LANES, stationary=x.image_words)]
@@ -96,30 +86,25 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, dy: Tile, part: Part,
              stationary=eight.images * x.image_words),
         loop("core", g.cores, stationary=x.map_words, **out(tile)),
         loop("b0", k, stationary=(1, 0, 1), **out(TREES)),
-        loop("b1", k, stationary=(columns, 1, 0), **out(TREES * k)),
-        loop("b2", layer.input.blocks // g.cores, stationary=g.cores * x.map_words,
+        loop("b1", len(kernel), stationary=(columns, 1, 0), **out(TREES * k)),
+        loop("b2", x.shape.blocks // g.cores, stationary=g.cores * x.map_words,
              **out(g.cores * tile)),
         loop("b3", dy.shape.blocks // outputs, stream=outputs * dy.map_words,
              **out(outputs * tiles)),
         loop("group", g.groups, **group),
     ]
-    registers = nest_registers(loops) | groups_registers(g, merge=True) | {
-        "tensor.stream.base": {"address": At(dy.buffer)},
-        "tensor.stream.window": window(0, 0, layer.output),
-        "tensor.stationary.base": {"address": At(x.buffer, -pad * (columns + 1))},
-        "tensor.stationary.window": window(-pad, -pad, layer.input),
-        "tensor.output.base": {"address": At(part.after)},
+    bounds = window(0, 0, dy.shape) | {"height": height}
+    registers = nest_registers(loops) | groups_registers(g, merge=True) | sums.registers() | {
+        "tensor.stream.base": {"address": At(dy.buffer, (rows.start - dy.row) * width)},
+        "tensor.stream.window": bounds,
+        "tensor.stationary.base": {"address": At(x.buffer, top * columns - pad)},
+        "tensor.stationary.window": window(top, -pad, x.shape),
+        "tensor.output.base": {"address": At(sums.after or gradient)},
         "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "turn_stream": 1,
-                        "output": RAW if part.raw else BINARY32,
-                        "scale": 0 if part.raw else scale,
-                        "aux": AuxMode.RAW if part.before else AuxMode.NONE},
-        "tensor.depth": {"passes": part.passes},
+                        "output": BINARY32, "scale": 0 if sums.after else scale, **sums.mode},
     }
-    reads = [x.buffer, dy.buffer]
-    if part.before:
-        registers["tensor.aux.base"] = {"address": At(part.before)}
-        reads.append(part.before)
-    return Operation(f"{layer.name} WU", Unit.TENSOR, registers, reads, [part.after])
+    return Operation(f"{layer.name} WU", Unit.TENSOR, registers,
+                     [x.buffer, dy.buffer, *sums.reads], [sums.after or gradient])
 
 
 def _outputs_at_once(config: Config, blocks: int, nests: int, passes: int, cores: int) -> int:
@@ -136,6 +121,6 @@ def _outputs_at_once(config: Config, blocks: int, nests: int, passes: int, cores
     return max(n for n in choices if cycles(n) <= (1 + ENOUGH) * least)
 
 
-def passes_of(layer: Layer, images: int) -> int:
-    """Passes that a tile of so many images adds up."""
-    return best_eight(layer, images).passes(layer.output, images)
+def passes_of(rows: int, columns: int, images: int) -> int:
+    """Passes that an operation over so many outputs of so many images adds up."""
+    return best_eight(rows, columns, images).passes(rows, columns, images)

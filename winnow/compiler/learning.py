@@ -1,19 +1,34 @@
 """Weight gradients and the update of weights."""
 
+from dataclasses import dataclass, replace
 from functools import partial
 
-from isa.config import LANES, TREES, WORD_BYTES
+from isa.config import LANES, WORD_BYTES
 from isa.formats import FORMATS
 from winnow.compiler import gradients, moves, scores, update
+from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
 from winnow.compiler.forming import Pass
-from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.memory import Place
+from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import WHOLE, flat, growing
-from winnow.compiler.tiles import divisor
+from winnow.compiler.step import growing
+from winnow.compiler.tiles import Part, divisor, equal
 from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
+UPDATED = 4096, 0.06  # words of masters that are updated at once, and of the scratchpad, at most
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Weights whose gradients are summed together, and how their jobs are cut."""
+
+    outputs: dict[int, range]  # blocks of the layers that read the map
+    inputs: Part  # of an image of the map
+    kernel: range | None = None  # its rows, if not all
+    bands: int = 1  # of rows of the outputs
+    alone: bool = False  # one image a job, or the whole batch where a pass takes 8 images
 
 
 class Learning(Pass):
@@ -21,110 +36,211 @@ class Learning(Pass):
 
     def run(self, made: Map, tag) -> None:
         """The weights of all readers of a map: together, if their gradients fit, or one by one,
-        some output blocks at a time."""
+        some output blocks at a time, or also some of what they take."""
         readers = [i for i in made.readers if self.graph.layers[i].learns]
-        whole = {i: range(self.graph.layers[i].output.blocks) for i in readers}
-        if sum(self.gradient_rows(i) * len(whole[i]) for i in readers) * self.config.raw_words \
-                <= GRADIENTS * self.config.words:
-            if readers:
-                self._sum_gradients(made, whole, tag)
+        if not readers:
             return
-        for i in readers:
-            for blocks in self.gradient_chunks(i):
-                self._sum_gradients(made, {i: blocks}, tag)
+        inputs = Part.of(made.shape, range(1))
+        whole = _Share({i: range(self.graph.layers[i].output.blocks) for i in readers}, inputs)
+        shares = [whole]
+        if not self._fits(made, whole):
+            shares = [share for i in readers for share in self._shares(made, i)]
+        for share in shares:
+            self._sum_gradients(made, share, tag)
 
-    def gradient_rows(self, i: int) -> int:
-        """Rows of the gradient of one output block."""
-        layer = self.graph.layers[i]
-        return layer.tiles * TREES // layer.output.blocks
+    def _rows(self, share: _Share) -> int:
+        """Rows of the gradient of a share: words of its weights."""
+        return sum(self.memory.parameters[i].place(blocks, share.inputs, share.kernel).words
+                   for i, blocks in share.outputs.items())
 
-    def gradient_chunks(self, i: int) -> list[range]:
+    def _shares(self, made: Map, i: int) -> list[_Share]:
+        """The weights of a layer in shares that fit: if they can, of some output blocks each."""
+        output, whole = self.graph.layers[i].output, Part.of(made.shape, range(1))
+        shares = [_Share({i: blocks}, whole) for blocks in self._chunks(i)]
+        if self._fits(made, shares[0]):
+            return shares
+        linear = self.graph.layers[i].is_linear
+        unit = range(self.batch if linear else 1)
+
+        def share(cuts: Cuts, chunk: int, inputs: tuple[Part, range | None]) -> _Share:
+            return _Share({i: equal(output.blocks, cuts.chunks, chunk)}, *inputs, cuts.bands,
+                          linear or cuts.bands > 1)
+
+        def need(cuts: Cuts) -> Need:
+            first = share(cuts, 0, self._inputs(made, i, cuts.pieces)[0])
+            rows, tile = self._rows(first), self._words(made, first, unit, cuts.largest_band)
+            jobs = self.batch // len(unit) * cuts.bands * cuts.chunks * cuts.pieces
+            raw = 0 if linear else rows * self.config.raw_words
+            wide = rows * GROUP_WORDS
+            return Need(tile, wide + max(raw, 3 * self._updated()), (tile + 2 * raw + wide) * jobs,
+                        jobs)
+
+        most = Cuts(output.blocks, 1 if linear else output.height,
+                    most_pieces(made.shape, linear) * self.graph.layers[i].kernel)
+        cuts, _ = self.step.choose(f"{self.graph.layers[i].name} WU", most, need,
+                                   self.batch * self.step.cycles(i))
+        return [each for chunk in range(cuts.chunks)
+                for inputs in self._inputs(made, i, cuts.pieces)
+                if (each := share(cuts, chunk, inputs)).outputs[i]]
+
+    def _inputs(self, made: Map, i: int, count: int) -> list[tuple[Part, range | None]]:
+        """What a layer reads, in `count` parts: of the map, or also of the rows of its kernel."""
+        layer, whole = self.graph.layers[i], Part.of(made.shape, range(1))
+        parts = pieces(made.shape, whole, count, layer.is_linear)
+        bands = -(-count // most_pieces(made.shape, layer.is_linear))
+        if bands == 1:
+            return [(part, None) for part in parts]
+        return [(part, rows) for part in parts for band in range(bands)
+                if (rows := equal(layer.kernel, bands, band))]
+
+    def _chunks(self, i: int) -> list[range]:
         """Output blocks of a layer whose raw gradient fits; multiples of what a block holds."""
-        blocks, together = self.graph.layers[i].output.blocks, self.config.block // LANES
-        room = int(GRADIENTS * self.config.words) // (self.gradient_rows(i) * self.config.raw_words)
+        own, together = self.memory.parameters[i], self.config.block // LANES
+        blocks = own.layer.output.blocks
+        room = int(GRADIENTS * self.config.words) // (
+            own.place(range(1)).words * self.config.raw_words)
         chunk = divisor(blocks, max(1, room))
         if blocks % together == 0 and chunk > together:
             chunk = together * divisor(blocks // together, chunk // together)
         return [range(start, start + chunk) for start in range(0, blocks, chunk)]
 
-    def _sum_gradients(self, made: Map, chunks: dict[int, range], tag) -> None:
-        """Gradients of some output blocks of layers that read a map, and their update."""
+    def _fits(self, made: Map, share: _Share) -> bool:
+        """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
+        rows, step = self._rows(share), self.step
+        fixed, words = rows * self.config.raw_words, self._words(made, share, range(1))
+        last = any(self.graph.layers[i].is_last for i in share.outputs)
+        return fixed <= GRADIENTS * self.config.words and (
+            self._at_once(made, share)
+            or (not last and fixed + 2 * words <= step.room(step.plan.alone)))
+
+    def _at_once(self, made: Map, share: _Share) -> bool:
+        """Whether the whole batch fits."""
+        last = any(self.graph.layers[i].is_last for i in share.outputs)
+        words = self._words(made, share, range(self.batch)) + self._rows(share) * GROUP_WORDS
+        plan = self.step.plan
+        return words <= self.step.room(plan.alone if last else plan.share)
+
+    def _job(self, share: _Share, images: range, band: int) -> tuple[Part, dict[int, Part]]:
+        """The part of the map and those of the outputs that a job takes."""
+        layers = self.graph.layers
+        outputs = {i: Part(images, rows, blocks) for i, blocks in share.outputs.items()
+                   if (rows := equal(layers[i].output.height, share.bands, band))}
+        rows = share.inputs.rows
+        if not any(layers[i].is_linear for i in outputs):
+            rows = hull([layers[i].rows_read(part.rows) for i, part in outputs.items()])
+        return replace(share.inputs, images=images, rows=rows), outputs
+
+    def _words(self, made: Map, share: _Share, images: range, band: int = 0) -> int:
+        part, outputs = self._job(share, images, band)
+        return self.forming.form_words(made, part, False) + sum(
+            0 if self.graph.layers[i].is_last else self.forming.error_words(i, output)
+            for i, output in outputs.items())
+
+    def _jobs(self, made: Map, share: _Share) -> list[tuple[range, int]]:
+        """Images and bands of the jobs of a share. Tiles of whole images are as large as possible:
+        the drain of raw sums costs more than a tile that comes late."""
+        layers, linear = self.graph.layers, False
+        linear = any(layers[i].is_linear for i in share.outputs)
+        if share.alone:
+            unit = self.batch if linear else 1
+            bands = [band for band in range(share.bands) if any(
+                equal(layers[i].output.height, share.bands, band) for i in share.outputs)]
+            return [(range(first, first + unit), band) for first in range(0, self.batch, unit)
+                    for band in bands]
+        if self._at_once(made, share):
+            return [(range(self.batch), 0)]
+        words = self._words(made, share, range(1))
+        fixed = self._rows(share) * self.config.raw_words
+        size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words))
+        if size > LANES and linear:
+            size -= size % LANES  # 8 images are one pass
+            tiles = growing(self.batch, size, size)
+        else:
+            tiles = growing(self.batch, -(-size // self.step.plan.first), size)
+        return [(images, 0) for images in tiles]
+
+    def _sum_gradients(self, made: Map, share: _Share, tag) -> None:
+        """Gradients of a share of the weights, and their update."""
         rules = self.step.rules
         scale = 0 if rules.recipe.dynamic else rules.mean_scale
         layers = self.graph.layers
-        tiles = self.gradient_tiles(made, chunks)
-        sums = {i: gradients.Part(None, None, False, 0) for i in chunks}
-        for images in tiles:
-            x = self.forming.form(made, images.start, len(images)).y
-            for i, blocks in chunks.items():
-                layer, raw = layers[i], images.stop < self.batch
-                size = self.gradient_rows(i) * len(blocks) * (
-                    self.config.raw_words if raw else GROUP_WORDS)
-                before = sums[i].after
-                after = before if before and raw else Buffer(
-                    f"{'sums' if raw else 'gradient'} of {layer.name}", size)
-                done = gradients.passes_of(layer, images.start)
-                part = sums[i] = gradients.Part(before, after, raw, done)
+        rows = {i: self.memory.parameters[i].place(blocks, share.inputs, share.kernel).words
+                for i, blocks in share.outputs.items()}
+        found = {i: Buffer(f"gradient of {layers[i].name}", rows[i] * GROUP_WORDS)
+                 for i in share.outputs}
+        jobs = [(self._job(share, *job)) for job in self._jobs(made, share)]
+        last = {i: max(n for n, (_, outputs) in enumerate(jobs) if i in outputs)
+                for i in share.outputs}
+        sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
+                                     rows[i] * self.config.raw_words)) for i in share.outputs}
+        for n, (part, outputs) in enumerate(jobs):
+            x = self.forming.form(made, part).y
+            for i, output in outputs.items():
+                layer, here = layers[i], sums[i]
+                if n == last[i]:
+                    here = replace(here, after=None)
                 if layer.is_last:
-                    operation = scores.weight_gradient(self.config, layer, flat(x, layer),
-                                                       self.step.errors, part, scale, blocks)
+                    operation = scores.weight_gradient(
+                        self.config, layer, x.flat, self.step.errors, found[i], scale,
+                        output.blocks)
                 else:
                     # A stream of 8 pixels a tile is slower than a word a cycle.
-                    dy = self.forming.error(i, images.start, len(images), blocks, backwards=True)
-                    operation = gradients.weight_gradient(self.config, layer, flat(x, layer), dy,
-                                                          part, scale)
-                if rules.recipe.dynamic and not raw:
+                    dy = self.forming.error(i, output, backwards=True)
+                    operation = gradients.weight_gradient(
+                        self.config, layer, x.flat if layer.is_linear else x, dy, output.rows,
+                        found[i], scale, here, share.kernel)
+                if rules.recipe.dynamic and not here.after:
                     operation.scalars["tensor.mode"] = rules.mean
                 self.emit(operation, tag(i, "WU"))
+                done = gradients.passes_of(len(output.rows), layer.output.width, x.images)
+                sums[i] = replace(here, before=here.after, passes=here.passes + done)
             self.step.job += 1
             self.step.catch_up()
-        for i, blocks in chunks.items():
-            self.step.later.append(partial(self._update, i, blocks, self.gradient_rows(i),
-                                           sums[i].after))
+        for i in share.outputs:
+            self.step.later.append(partial(self._update, i, share, found[i]))
         if not self.step.plan.late:
             self.step.catch_up()
 
-    def gradient_tiles(self, made: Map, chunks: dict[int, range]) -> list[range]:
-        """As large as possible: the drain of raw sums costs more than a tile that comes late."""
-        layers = self.graph.layers
-        words = self.forming.form_words(made, False) + sum(
-            0 if layers[i].is_last else self.forming.error_words(i, len(blocks))
-            for i, blocks in chunks.items())
-        rows = sum(self.gradient_rows(i) * len(blocks) for i, blocks in chunks.items())
-        label = f"{', '.join(layers[i].name for i in chunks)} WU"
-        last = any(layers[i].is_last for i in chunks)
-        share = WHOLE if last else self.step.plan.share
-        if words * self.batch + rows * GROUP_WORDS <= self.step.room(share):
-            return [range(self.batch)]
-        fixed = rows * self.config.raw_words
-        if last or words > self.step.room(WHOLE) - fixed:
-            raise self.step.too_large(label, words * (self.batch if last else 1), fixed)
-        size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words))
-        if size > LANES and any(layers[i].is_linear for i in chunks):
-            size -= size % LANES  # 8 images are one pass
-            return growing(self.batch, size, size)
-        return growing(self.batch, -(-size // self.step.plan.first), size)
-
-    def _update(self, i: int, blocks: range, rows: int, gradient: Buffer) -> None:
+    def _update(self, i: int, share: _Share, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""
         own, rules, recipe = self.memory.parameters[i], self.step.rules, self.step.rules.recipe
-        sizes = [FORMATS[f].group_words for f in (own.master_format, own.moment_format)]
-        together = divisor(len(blocks), max(1, 4096 // (rows * GROUP_WORDS)))
-        words = together * rows
-        for first in range(0, len(blocks), together):
-            start = (blocks.start + first) * rows
-            master, moment = (Buffer(f"{name} of {own.layer.name}", words * size)
-                              for name, size in zip(("masters", "moments"), sizes, strict=True))
-            weights = Buffer(f"new weights of {own.layer.name}", words)
-            places = [(buffer, address + start * size * WORD_BYTES) for buffer, address, size in
-                      zip((master, moment), (own.master, own.moment), sizes, strict=True)]
-            self.emit([moves.fill(*place) for place in places])
-            label = f"update of {own.layer.name}"
+        label, first = f"update of {own.layer.name}", 0
+        for place in self._places(i, share):
+            wide = [place.wide(FORMATS[f].group_words)
+                    for f in (own.master_format, own.moment_format)]
+            master, moment = (Buffer(f"{name} of {own.layer.name}", each.words)
+                              for name, each in zip(("masters", "moments"), wide, strict=True))
+            weights = Buffer(f"new weights of {own.layer.name}", place.words)
+            lasting = ((master, own.master, wide[0]), (moment, own.moment, wide[1]))
+            self._move(moves.fill, lasting)
             self.emit(update.momentum_step(
-                label, gradient, first * rows * GROUP_WORDS,
+                label, gradient, first,
                 update.Learned(master, moment, weights, own.master_format, own.moment_format,
-                               recipe.stochastic, Numbers(label, rules.key, start)),
+                               recipe.stochastic, Numbers(label, rules.key, place.first),
+                               moves.joined(place.run, place.loops)),
                 recipe.momentum, rules.rate, decay=recipe.decay))
-            self.emit([moves.store(*place) for place in places])
-            self.emit(moves.store(weights, own.weights + start * WORD_BYTES))
+            self._move(moves.store, (*lasting, (weights, own.weights, place)))
             self.step.job += 1
+            first += GROUP_WORDS * place.words
+
+    def _places(self, i: int, share: _Share) -> list[Place]:
+        """The weights of a layer in a share, as many at once as are updated."""
+        own, most = self.memory.parameters[i], self._updated() // GROUP_WORDS
+        blocks, inputs = share.outputs[i], (share.inputs, share.kernel)
+        rows = own.place(range(1), *inputs).words
+        if rows > most:  # those of an output block lie side by side
+            size = divisor(rows, most)
+            return [Place(own.place(range(block, block + 1), *inputs).first + start, size, ())
+                    for block in blocks for start in range(0, rows, size)]
+        together = divisor(len(blocks), most // rows)
+        return [own.place(range(start, start + together), *inputs)
+                for start in range(blocks.start, blocks.stop, together)]
+
+    def _updated(self) -> int:
+        """Words of masters that are updated at once."""
+        return min(UPDATED[0], int(UPDATED[1] * self.config.words))
+
+    def _move(self, move, places) -> None:
+        for buffer, address, place in places:
+            self.emit(move(buffer, address + WORD_BYTES * place.first, words=place.run,
+                           loops=place.loops))

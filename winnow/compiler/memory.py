@@ -1,16 +1,19 @@
 """What lies in external memory for good, and what in the scratchpad."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
+from winnow.compiler.moves import Runs
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.operations import Buffer
 from winnow.compiler.placement import External
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.scores import classes
+from winnow.compiler.tiles import Part
 from winnow.graph import Graph, Layer
 from winnow.network import Shape
 
@@ -26,9 +29,30 @@ class Stored:
     address: int
     scalar: int | None = None  # register that is added to the address
 
+    def at(self, part: Part) -> int:
+        """Address of the first word of a part."""
+        shape = self.shape
+        return self.address + WORD_BYTES * (
+            part.images.start * shape.words + part.blocks.start * shape.pixels
+            + part.rows.start * shape.width)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which weights of a layer: runs of words (each a row of a tile), without gaps in a buffer."""
+
+    first: int
+    run: int
+    loops: tuple[Runs, ...]
+
     @property
-    def image_bytes(self) -> int:
-        return self.shape.words * WORD_BYTES
+    def words(self) -> int:
+        return self.run * prod(r.count for r in self.loops)
+
+    def wide(self, size: int) -> "Place":
+        """The same of something that has `size` words for a row of a tile."""
+        return Place(size * self.first, size * self.run, tuple(
+            Runs(r.count, size * r.external, size * r.buffer) for r in self.loops))
 
 
 @dataclass
@@ -59,6 +83,27 @@ class Parameters:
     def weight_words(self) -> int:
         """Words of all weights in E4M3: one for each row of a tile."""
         return self.layer.tiles * TREES
+
+    def place(self, outputs: range, part: Part | None = None,
+              kernel: range | None = None) -> Place:
+        """The weights between some output blocks and a part of what the layer reads, all or some
+        rows of the kernel."""
+        layer = self.layer
+        part = part or Part.of(layer.reads, range(1))
+        tile = TREES * layer.kernel**2
+        whole = tile * layer.input.blocks  # of an output block
+        if layer.is_linear:
+            run, pixels = part.shape(layer.reads).pixels * tile, layer.reads.pixels
+            first = part.blocks.start * pixels + part.rows.start * layer.reads.width
+        else:
+            run, pixels, first = tile, 1, part.blocks.start
+        start = outputs.start * whole + first * tile
+        if kernel:
+            run = len(kernel) * TREES * layer.kernel
+            start += kernel.start * TREES * layer.kernel
+        count = len(part.blocks)
+        return Place(start, run,
+                     (Runs(count, pixels * tile, run), Runs(len(outputs), whole, count * run)))
 
     @property
     def elements(self) -> int:
@@ -94,9 +139,7 @@ class Memory:
         for layer in layers:
             if layer.pool and not layer.pool.largest:
                 self._constant(averages.factors(layer.pool))
-        if any(layer.pool for layer in layers) or any(
-                made.shortcut is not None for made in self.graph.maps):
-            self._constant(IDENTITY)
+        self._constant(IDENTITY)
         self._weights(master, moment)
         region = self.external.region
         for layer in layers:

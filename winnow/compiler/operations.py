@@ -13,10 +13,6 @@ class Buffer:
     words: int
     address: int | None = None
 
-    def overlaps(self, other: "Buffer") -> bool:
-        return (self.address < other.address + other.words
-                and other.address < self.address + self.words)
-
 
 @dataclass(frozen=True)
 class At:
@@ -53,11 +49,6 @@ class Operation:
     @property
     def buffers(self) -> list[Buffer]:
         return self.reads + self.writes
-
-    def conflicts(self, other: "Operation") -> bool:
-        """Whether their order matters: they share words and one writes them."""
-        return any(a.overlaps(b) for mine, theirs in (
-            (self.writes, other.buffers), (self.reads, other.writes)) for a in mine for b in theirs)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from isa.registers import Reduce
 from winnow.compiler.forms import PLAIN, RELU, Coefficients
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.vector import (
     BINARY32,
     E4M3,
@@ -44,12 +44,14 @@ class Stretch:
     length: int
 
 
-def stretches(side: int, size: int, stride: int, padding: int, outputs: int) -> list[Stretch]:
-    """All outputs along an axis of `side` inputs, in order."""
+def stretches(side: int, size: int, stride: int, padding: int, outputs: int,
+              begin: int = 0) -> list[Stretch]:
+    """All outputs along an axis of `side` inputs, in order. `begin` is where the first window
+    would begin without padding."""
     found: list[Stretch] = []
     for output in range(outputs):
-        begin = output * stride - padding
-        first, end = max(begin, 0), min(begin + size, side)
+        here = begin + output * stride - padding
+        first, end = max(here, 0), min(here + size, side)
         last = found[-1] if found else None
         if last and end - first == last.length and first == last.input + last.count * stride:
             found[-1] = Stretch(last.output, last.count + 1, last.input, last.length)
@@ -58,9 +60,12 @@ def stretches(side: int, size: int, stride: int, padding: int, outputs: int) -> 
     return found
 
 
-def _rectangles(pool: Pool, shape: Shape, out: Shape) -> list[tuple[Stretch, Stretch]]:
-    """Rows and columns of all outputs."""
-    rows = stretches(shape.height, pool.rows, pool.stride, pool.padding, out.height)
+def _rectangles(pool: Pool, x: Tile, y: Tile) -> list[tuple[Stretch, Stretch]]:
+    """Rows and columns of all outputs in y, in the words of x, which holds all that is under their
+    windows."""
+    shape, out = x.shape, y.shape
+    rows = stretches(shape.height, pool.rows, pool.stride, pool.padding, out.height,
+                     y.row * pool.stride - x.row)
     columns = stretches(shape.width, pool.columns, pool.stride, pool.padding, out.width)
     return [(r, c) for r in rows for c in columns]
 
@@ -73,10 +78,11 @@ class Numbers:
     size: int
 
     @classmethod
-    def new(cls, pool: Pool, images: int, shape: Shape) -> "Numbers":
-        size = number_words(pool)
-        buffer = Buffer("winners' numbers", images * shape.words * size)
-        return cls(Tile(buffer, images, shape), size)
+    def new(cls, pool: Pool, part: Part, whole: Shape) -> "Numbers":
+        """Room for those of a part of a map of shape `whole`."""
+        size, tile = number_words(pool), Tile.new("winners' numbers", part, whole)
+        tile.buffer.words *= size
+        return cls(tile, size)
 
 
 def number_words(pool: Pool) -> int:
@@ -107,10 +113,10 @@ def largest(label: str, x: Tile, pool: Pool, relu: bool, coefficients: Coefficie
             number: Numbers | None = None) -> list[Operation]:
     """The largest relu(K0 * x + K1) of each window, its x and its number in the window; those of
     the three that are wanted. Without coefficients it is the largest x."""
-    shape, out = x.shape, (y or winner or number.tile).shape
+    shape, out = x.shape, y or winner or number.tile
     t = (X, K0, K1) if coefficients else (X, ONE, ZERO)
     operations = []
-    for rows, columns in _rectangles(pool, shape, out):
+    for rows, columns in _rectangles(pool, x, out):
         counts = columns.length, rows.length, columns.count, rows.count, x.images, shape.blocks
         steps = (1, shape.width, pool.stride, pool.stride * shape.width, x.image_words,
                  x.map_words)
@@ -138,9 +144,9 @@ def error(label: str, dy: Tile, number: Numbers, x: Tile, pool: Pool,
     return sends.apart() if pool.stride == pool.rows == pool.columns else sends.overlapping()
 
 
-def error_words(pool: Pool, shape: Shape) -> int:
-    """Words of an image that `error` takes beside its arguments, for inputs of `shape`."""
-    return 0 if pool.stride == pool.rows == pool.columns else GROUP_WORDS * shape.words
+def error_words(pool: Pool) -> int:
+    """Words that `error` takes beside its arguments for each word of its inputs."""
+    return 0 if pool.stride == pool.rows == pool.columns else GROUP_WORDS
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,8 @@ class _Error:
 
     def apart(self) -> list[Operation]:
         """Every input belongs to one window, or to none at the lower and right edge."""
-        shape, out = self.x.shape, self.dy.shape
-        rectangles = _rectangles(self.pool, shape, out)
+        shape = self.x.shape
+        rectangles = _rectangles(self.pool, self.x, self.dy)
         rows, columns = (s.input + (s.count - 1) * self.pool.stride + s.length
                          for s in rectangles[-1])
         places = [self._place(r, c, E5M2, self.x, 1) for r, c in rectangles]
@@ -170,7 +176,7 @@ class _Error:
         sums = Tile(Buffer("sums of errors", GROUP_WORDS * self.x.buffer.words), self.x.images,
                     shape)
         places = [self._place(r, c, BINARY32, sums, GROUP_WORDS)
-                  for r, c in _rectangles(self.pool, shape, self.dy.shape)]
+                  for r, c in _rectangles(self.pool, self.x, self.dy)]
         counts = shape.width, shape.height, self.x.images, 1, 1, shape.blocks
         whole = Stream(sums.buffer, BINARY32, self._large(GROUP_WORDS))
         return [*self._rest(0, 0, shape.height, shape.width, whole), *chain(*places),

@@ -5,6 +5,7 @@ decides how far the fills of the next job run ahead, and buffers live from the f
 names them to the last. Both are found together, by walking through the step with estimated cycles.
 """
 
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -16,7 +17,10 @@ from winnow.compiler.placement import PlacementError
 
 AHEAD = 2  # jobs that may begin while an older one is unfinished; fewer where room is short
 NEAR = 2  # jobs before the one that finds no room, that begin fewer jobs ahead
+SAVED = 500  # operations after which the state is kept, to go back to
+KEPT = 4
 LASTING = 2  # jobs after which a buffer counts as one that lasts
+PAGE = 4096  # bytes of external memory: moves on different ones do not meet
 SKEW = 5  # banks between the beginnings of one buffer and the next: what is read together from
 # different buffers, word by word, then never waits for a bank
 
@@ -87,14 +91,6 @@ class _Space:
 
 
 @dataclass
-class _State:
-    """What is known of an operation while the schedule is made."""
-
-    needs: set[int]  # operations before it
-    done: int = -1
-
-
-@dataclass
 class Schedule:
     """Operations in the order in which they are given, placed; and their estimated end."""
 
@@ -109,28 +105,27 @@ def schedule(config: Config, operations: list[Operation], resident: list[Buffer]
     for buffer in resident:
         buffer.address = start
         start += buffer.words
-    limits: dict[int, int] = {}
-    while True:
-        scheduler = _Scheduler(config, operations, set(resident), start, limits)
-        try:
-            return scheduler.run()
-        except PlacementError:
-            if not scheduler.restrain():
-                raise
+    return _Scheduler(config, operations, set(resident), start).run()
 
 
 class _Scheduler:
+    """Walks through the step. `STATE` is all that the walk changes, so that it can go back."""
+
+    STATE = ("job", "oldest", "regions", "done", "users", "placed", "places", "skew", "queues",
+             "free", "ends", "order", "finished")
+
     def __init__(self, config: Config, operations: list[Operation], resident: set[Buffer],
-                 first: int, limits: dict[int, int]):
+                 first: int):
         self.config, self.operations, self.resident = config, operations, resident
         if first > config.words:
             raise PlacementError(f"parameters by channel need {first * 8} bytes of scratchpad; "
                                  f"configuration {config.name} has {config.words * 8}")
-        self.limits = limits  # jobs that may begin ahead of a job, where that is not AHEAD
-        self.job = 0  # of the next tensor operation
+        self.limits: dict[int, int] = {}  # jobs that may begin ahead of a job, if not AHEAD
         self.space = _Space(first, config.words)
         self.lengths = [estimate(config, o.unit, o.registers) for o in operations]
-        self.states = [_State(needs) for needs in _needs(operations)]
+        self.needs = _needs(operations)
+        self.job = self.oldest = self.skew = 0  # the job is that of the next tensor operation
+        self.done = [-1] * len(operations)  # cycle
         self.users: dict[Buffer, int] = {}
         jobs: dict[Buffer, list[int]] = {}
         for operation in operations:
@@ -140,35 +135,61 @@ class _Scheduler:
         self.lasting = {b for b, used in jobs.items() if max(used) - min(used) >= LASTING}
         self.placed: set[Buffer] = set(resident)
         self.places: dict[Buffer, int] = {}
-        self.skew = 0
-        self.ready: dict[Buffer, int] = {}
         self.queues = {unit: [i for i, o in enumerate(operations) if o.unit is unit]
                        for unit in Unit}
         self.free = dict.fromkeys(Unit, 0)
         self.ends: dict[Buffer, int] = {}
+        self.order: list[Operation] = []
+        self.finished: list[int] = []
+
+    @property
+    def regions(self) -> list[_Region]:
+        return self.space.regions
+
+    @regions.setter
+    def regions(self, regions: list[_Region]) -> None:
+        self.space.regions = regions
 
     def run(self) -> Schedule:
-        order, ends = [], []
-        left = set(range(len(self.operations)))
-        oldest = 0
-        while left:
-            while oldest not in left:
-                oldest += 1
+        saved = [self._save()]
+        while len(self.order) < len(self.operations):
+            while self.done[self.oldest] >= 0:
+                self.oldest += 1
             tensor = self.queues[Unit.TENSOR]
             self.job = self.operations[tensor[0] if tensor else -1].job
-            chosen = self._choose(self.job, oldest)
-            end = self._place(*chosen)
-            left.discard(chosen[0])
-            order.append(self.operations[chosen[0]])
-            ends.append(end)
-        return Schedule(order, max(ends, default=0), ends)
+            try:
+                chosen = self._choose(self.job, self.oldest)
+            except PlacementError:
+                first = self._restrain()
+                if first is None:
+                    raise
+                while len(saved) > 1 and saved[-1]["job"] >= first:
+                    saved.pop()
+                self._restore(saved[-1])
+                continue
+            self.finished.append(self._place(*chosen))
+            self.order.append(self.operations[chosen[0]])
+            if len(self.order) % SAVED == 0:
+                saved.append(self._save())
+                del saved[1:-KEPT]
+        return Schedule(self.order, max(self.finished, default=0), self.finished)
 
-    def restrain(self) -> bool:
-        """After a failure: fewer jobs ahead before the one that found no room; False if none."""
+    def _save(self) -> dict:
+        copies = {name: copy(getattr(self, name)) for name in self.STATE}
+        return copies | {"queues": {unit: list(queue) for unit, queue in self.queues.items()}}
+
+    def _restore(self, saved: dict) -> None:
+        for name, value in saved.items():
+            setattr(self, name, copy(value))
+        self.queues = {unit: list(queue) for unit, queue in saved["queues"].items()}
+
+    def _restrain(self) -> int | None:
+        """After a failure: fewer jobs ahead before the one that found no room. The first job that
+        it changes; None if there is nothing left to change."""
         near = range(self.job - NEAR, self.job + 1)
         now = {job: self.limits.get(job, AHEAD) for job in near}
         self.limits |= {job: max(limit - 1, 0) for job, limit in now.items()}
-        return any(now.values())
+        return near.start if any(now.values()) else None
 
     def _choose(self, job: int, oldest: int) -> tuple[int, int]:
         """The operation that can start first, among those up to a few jobs after `job`, that of
@@ -179,10 +200,10 @@ class _Scheduler:
                 too_far = self.operations[i].job > last
                 if too_far or (best and best[0] <= self.free[unit]):
                     break
-                state = self.states[i]
-                if any(self.states[n].done < 0 for n in state.needs):
+                needed = [self.done[n] for n in self.needs[i]]
+                if needed and min(needed) < 0:
                     continue
-                start = max([self.free[unit], *(self.states[n].done for n in state.needs)])
+                start = max([self.free[unit], *needed])
                 if (best is None or start < best[0]) and self._fits(i, job):
                     best = start, i
         if best is None:
@@ -226,7 +247,7 @@ class _Scheduler:
             self.placed.add(buffer)
             start = max(start, free)
         end = start + self.lengths[i]
-        self.states[i].done = end
+        self.done[i] = end
         self.free[operation.unit] = end
         self.queues[operation.unit].remove(i)
         for buffer in set(operation.buffers) - self.resident:
@@ -246,7 +267,7 @@ def _needs(operations: list[Operation]) -> list[set[int]]:
     external memory, and one writes."""
     last_write: dict[Buffer, int] = {}
     reads: dict[Buffer, list[int]] = {}
-    moves: list[int] = []
+    moves: dict[int, tuple[list[int], list[int]]] = {}  # fills and stores of a page outside
     needs = []
     for i, operation in enumerate(operations):
         mine = {last_write[b] for b in operation.buffers if b in last_write}
@@ -256,13 +277,16 @@ def _needs(operations: list[Operation]) -> list[set[int]]:
         for buffer in operation.reads:
             reads.setdefault(buffer, []).append(i)
         if operation.external:
-            mine.update(j for j in moves if _meet(operations[j], operation))
-            moves.append(i)
+            first, end = operation.external
+            for page in range(first // PAGE, -(-end // PAGE)):
+                fills, stores = moves.setdefault(page, ([], []))
+                known = fills + stores if operation.reads else stores
+                mine.update(j for j in known if _meet(operations[j], operation))
+                (stores if operation.reads else fills).append(i)
         mine.discard(i)
         needs.append(mine)
     return needs
 
 
 def _meet(a: Operation, b: Operation) -> bool:
-    stores = bool(a.reads) or bool(b.reads)
-    return stores and a.external[0] < b.external[1] and b.external[0] < a.external[1]
+    return a.external[0] < b.external[1] and b.external[0] < a.external[1]

@@ -7,8 +7,7 @@ one class of 8 images. Classes are filled up to whole channel blocks.
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import Unit
-from winnow.compiler.gradients import Part
-from winnow.compiler.nests import GROUP_WORDS, Beside, channel_loops, stats_words
+from winnow.compiler.nests import ALL, GROUP_WORDS, Beside, Sums, channel_loops, stats_words
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, divisor
 from winnow.graph import Layer
@@ -21,40 +20,49 @@ def classes(layer: Layer) -> int:
     return layer.output.blocks * LANES
 
 
-def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, scores: Buffer) -> Operation:
-    """scores = weights * x in binary32; images are stationary, weights stream."""
+def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, scores: Buffer,
+            sums: Sums = ALL) -> Operation:
+    """scores = weights * x in binary32; images are stationary, weights stream.
+
+    `x` is a part of the map and flat, `weights` are those of all classes for this part.
+    """
     eights = x.images // LANES
     cores = divisor(eights, config.cores)
     words, inner = x.image_words, classes(layer)
     together = divisor(layer.output.blocks, config.block // LANES)
-    blocks = TREES * layer.input.blocks  # words of one output block's weights
+    blocks = TREES * x.shape.blocks  # words of one output block's weights
+    out = sums.out(config, GROUP_WORDS)
     loops = [
         loop("q0", LANES, stationary=words),
-        loop("p0", LANES, stream=1, output=GROUP_WORDS),
-        loop("p1", together, stream=blocks, output=LANES * GROUP_WORDS),
-        loop("r0", layer.input.blocks, stream=TREES, stationary=1),
-        loop("core", cores, stationary=LANES * words, output=inner * GROUP_WORDS),
+        loop("p0", LANES, stream=1, **out(1)),
+        loop("p1", together, stream=blocks, **out(LANES)),
+        loop("r0", x.shape.blocks, stream=TREES, stationary=1),
+        loop("core", cores, stationary=LANES * words, **out(inner)),
         loop("b0", layer.output.blocks // together, stream=together * blocks,
-             output=together * LANES * GROUP_WORDS),
+             **out(together * LANES)),
         loop("b1", eights // cores, stationary=cores * LANES * words,
-             output=cores * inner * GROUP_WORDS),
+             **out(cores * inner)),
     ]
-    registers = nest_registers(loops) | {
+    registers = nest_registers(loops) | sums.registers() | {
         "tensor.stream.base": {"address": At(weights)},
         "tensor.stationary.base": {"address": At(x.buffer)},
-        "tensor.output.base": {"address": At(scores)},
-        "tensor.mode": {"output": BINARY32},
+        "tensor.output.base": {"address": At(sums.after or scores)},
+        "tensor.mode": {"output": BINARY32, **sums.mode},
     }
-    return Operation(f"{layer.name} FP", Unit.TENSOR, registers, [x.buffer, weights], [scores])
+    return Operation(f"{layer.name} FP", Unit.TENSOR, registers, [x.buffer, weights, *sums.reads],
+                     [sums.after or scores])
 
 
 def backward(config: Config, layer: Layer, error: Buffer, weights: Buffer, dx: Tile,
              beside: Beside) -> Operation:
-    """dx = error * transposed weights, in E5M2; error is turned back on the way."""
+    """dx = error * transposed weights, in E5M2; error is turned back on the way.
+
+    `dx` is a part of the map, `weights` are those of all classes for this part.
+    """
+    pixels, first, dx = dx.shape.pixels, dx.block, dx.flat
     eights = dx.images // LANES
     together = divisor(eights, config.block // LANES)
-    pixels = layer.source.pixels
-    cores = divisor(layer.input.blocks if pixels == 1 else pixels, config.cores)
+    cores = divisor(dx.shape.blocks if pixels == 1 else pixels, config.cores)
     words, inner, sums = dx.image_words, classes(layer), stats_words(config)
 
     def out(step):
@@ -64,13 +72,13 @@ def backward(config: Config, layer: Layer, error: Buffer, weights: Buffer, dx: T
         loop("q0", TREES, stationary=1),
         loop("p0", LANES, stream=1, **out(words)),
         loop("p1", together, stream=inner, **out(LANES * words)),
-        loop("r0", layer.output.blocks, stream=LANES, stationary=TREES * layer.input.blocks),
+        loop("r0", layer.output.blocks, stream=LANES, stationary=TREES * dx.shape.blocks),
         loop("b0", eights // together, stream=together * inner, **out(together * LANES * words)),
         *(loop(name, count, stationary=step * TREES, stats=block * sums, **out(step))
-          for name, count, step, block in channel_loops("b1", "b2", cores, layer.input.blocks,
+          for name, count, step, block in channel_loops("b1", "b2", cores, dx.shape.blocks,
                                                         pixels)),
     ]
-    registers = nest_registers(loops) | beside.registers(0) | {
+    registers = nest_registers(loops) | beside.registers(0, sums * first) | {
         "tensor.stream.base": {"address": At(error)},
         "tensor.stationary.base": {"address": At(weights)},
         "tensor.output.base": {"address": At(dx.buffer)},
@@ -81,30 +89,30 @@ def backward(config: Config, layer: Layer, error: Buffer, weights: Buffer, dx: T
                      [error, weights, *beside.reads], [dx.buffer, *beside.writes])
 
 
-def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, part: Part, scale: int,
-                    blocks: range) -> Operation:
+def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, gradient: Buffer,
+                    scale: int, blocks: range) -> Operation:
     """Sums over all images of error times x, times 2**scale, in binary32, for some blocks of
-    classes."""
-    cores = divisor(layer.input.blocks, config.cores)
+    classes and the part of the map that is in `x`, flat."""
+    cores = divisor(x.shape.blocks, config.cores)
     words, inner = x.image_words, classes(layer)
     together = divisor(len(blocks), config.block // LANES)
     row = GROUP_WORDS
-    tiles = TREES * row * layer.input.blocks
+    tiles = TREES * row * x.shape.blocks
     loops = [
         loop("q0", LANES, stationary=words),
         loop("p0", LANES, stream=1, output=row),
         loop("p1", together, stream=LANES, output=tiles),
         loop("r0", x.images // LANES, stream=inner, stationary=LANES * words),
         loop("core", cores, stationary=1, output=TREES * row),
-        loop("b0", layer.input.blocks // cores, stationary=cores, output=cores * TREES * row),
+        loop("b0", x.shape.blocks // cores, stationary=cores, output=cores * TREES * row),
         loop("b1", len(blocks) // together, stream=together * LANES,
              output=together * tiles),
     ]
     registers = nest_registers(loops) | {
         "tensor.stream.base": {"address": At(error, blocks.start * LANES)},
         "tensor.stationary.base": {"address": At(x.buffer)},
-        "tensor.output.base": {"address": At(part.after)},
+        "tensor.output.base": {"address": At(gradient)},
         "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "output": BINARY32,
                         "scale": scale},
     }
-    return Operation(f"{layer.name} WU", Unit.TENSOR, registers, [x.buffer, error], [part.after])
+    return Operation(f"{layer.name} WU", Unit.TENSOR, registers, [x.buffer, error], [gradient])

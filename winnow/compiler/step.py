@@ -9,23 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2
 
-from isa.config import LANES, WORD_BYTES
+from isa.config import WORD_BYTES
 from isa.registers import Unit
 from winnow.compiler import moves
+from winnow.compiler.cuts import Cuts, Need, choose
 from winnow.compiler.memory import Memory, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.recipe import Recipe
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.errors import UserError
-from winnow.graph import Layer
 from winnow.network import Shape
 
 LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
 MOST_CYCLES = 65536  # in later ones
-WHOLE = 0.85  # of the scratchpad that one job may fill
+CHANNEL_WORDS = 20  # that last of a normalised layer's channel block
+MORE_CHANNEL_WORDS = 64  # that come and go with the layer
+BUFFERS = 16  # whose beginnings cost up to as many words as there are banks
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,14 @@ class Plan:
     raw: float  # and two jobs of a weight gradient beside its raw sums
     first: int  # the first tile of a weight gradient is that much smaller
     late: bool  # updates of weights come after the next tensor work
+    alone: float = 0.85  # of the scratchpad that one job may fill, if it can be cut so far
 
 
 PLANS = (*(Plan(0.6, raw, first, late) for raw in (0.7, 0.75) for first in (1, 2)
            for late in (False, True)), Plan(0.4, 0.6, 1, False))
+TIGHT = tuple(Plan(0.6 * alone, 0.6 * alone, 1, False, alone)
+              for alone in (0.7, 0.55, 0.4, 0.2))  # one after the other, if no other fits
+WHOLE = 0.85  # of the scratchpad that what cannot be cut any further may fill
 
 
 class TileError(UserError):
@@ -96,7 +102,9 @@ class Step:
     def emit(self, operations, tag: int = 0) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
         `tag`."""
-        for operation in [operations] if isinstance(operations, Operation) else operations:
+        if isinstance(operations, Operation | None):
+            operations = [operations] if operations else []
+        for operation in operations:
             operation.job = self.job
             if operation.unit is Unit.TENSOR:
                 operation.tag = tag
@@ -108,79 +116,109 @@ class Step:
         for emit in late:
             emit()
 
-    def fill(self, stored: Stored, first: int, images: int, blocks: range | None = None) -> Tile:
-        """Images (and of each some channel blocks) of a stored map."""
-        shape, part = stored.shape, stored.shape
-        if blocks is not None and len(blocks) < shape.blocks:
-            part = Shape(len(blocks) * LANES, shape.height, shape.width)
-        tile = Tile.new(stored.name, images, part)
-        address = stored.address + first * stored.image_bytes
-        if part is shape:
-            self.emit(moves.fill(tile.buffer, address, stored.scalar))
-        else:
-            self.emit(moves.fill(
-                tile.buffer, address + blocks.start * shape.pixels * WORD_BYTES, stored.scalar,
-                words=part.words, runs=images, stride=shape.words))
+    def fill(self, stored: Stored, part: Part) -> Tile:
+        """A part of a stored map."""
+        tile = Tile.new(stored.name, part, stored.shape)
+        self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
+                             **self._runs(tile, stored, part)))
         return tile
 
-    def store(self, tile: Tile, stored: Stored, first: int) -> None:
-        self.emit(moves.store(tile.buffer, stored.address + first * stored.image_bytes))
+    def store(self, tile: Tile, stored: Stored, part: Part) -> None:
+        """The rows of `part` of a tile, which may hold more rows."""
+        self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
 
-    def rounded(self, operations: Operation | list[Operation], tensor: str, tile: Tile,
-                shape: Shape, image: int, block: int = 0) -> list[Operation]:
-        """Operations that write errors to a tile, rounded as the recipe has it. The tile begins
-        with that image and channel block of maps of `shape`; `tensor` names these."""
-        operations = [operations] if isinstance(operations, Operation) else operations
+    @staticmethod
+    def _runs(tile: Tile, stored: Stored, part: Part) -> dict:
+        whole = stored.shape
+        return {"words": len(part.rows) * whole.width,
+                "loops": (moves.Runs(len(part.blocks), whole.pixels, tile.map_words),
+                          moves.Runs(len(part.images), whole.words, tile.image_words)),
+                "first": (part.rows.start - tile.row) * whole.width}
+
+    def rounded(self, operations: Operation | list[Operation] | None, tensor: str, tile: Tile,
+                shape: Shape, part: Part) -> list[Operation]:
+        """Operations that write errors to a tile, rounded as the recipe has it. The tile holds the
+        images of `part`, of maps of `shape`, from its own first row and channel block on; `tensor`
+        names these maps."""
+        if isinstance(operations, Operation | None):
+            operations = [operations] if operations else []
         if self.rules.recipe.stochastic:
-            first = image * shape.words + block * shape.pixels
+            first = (part.images.start * shape.words + tile.block * shape.pixels
+                     + tile.row * shape.width)
             rounded_by(operations, Numbers(tensor, self.rules.key, first), tile, shape)
         return operations
 
     def norm(self, layer: int) -> Norm | None:
         return self.memory.parameters[layer].norm
 
-    def tiles(self, label: str, words: int, fixed: int, readers: list[int]) -> list[range]:
-        """Images of the tiles of the batch, for layers that read the same map.
+    def cut(self, label: str, readers: list[int], most: Cuts,
+            need: Callable[[Cuts, range], Need]) -> tuple[Cuts, list[range]]:
+        """How a phase of the layers that read a map is cut, and the images of its jobs.
 
-        `words` are those of an image, `fixed` words are there whatever the tile. The first tiles
-        are small, since the tensor cores wait for them; later ones are as large as two of them
-        fit, since each operation has cycles of its own. Where two images do not fit, one follows
-        the other. Fully connected layers take the whole batch if they can, and the last one must.
+        It stays whole where two images fit. Fully connected layers take the whole batch if they
+        can, and the last one must.
         """
         layers = [self.graph.layers[r] for r in readers]
-        alone = self.room(WHOLE) - fixed
-        if any(layer.is_linear for layer in layers) and words * self.batch <= alone:
-            return [range(self.batch)]
-        least = words * (self.batch if layers[0].is_last else 1)
-        if least > alone:
-            raise self.too_large(label, least, fixed)
+        every, one = range(self.batch), range(1)
+        linear, alone = any(layer.is_linear for layer in layers), self.room(self.plan.alone)
+        whole = need(Cuts(), every)
+        if linear and whole.fixed + whole.tile <= alone:
+            return Cuts(), [every]
+        whole = need(Cuts(), one)
+        if not layers[0].is_last and whole.fixed + 2 * whole.tile <= alone:
+            return Cuts(), self.tiles(whole, readers)
+        unit, cycles = every if linear else one, self.batch * sum(self.cycles(r) for r in readers)
+        cuts, found = self.choose(label, most, lambda cuts: need(cuts, unit), cycles)
+        if unit is one and cuts.bands == cuts.pieces == 1:
+            return cuts, self.tiles(found, readers)
+        return cuts, [range(i, i + len(unit)) for i in range(0, self.batch, len(unit))]
+
+    def choose(self, label: str, most: Cuts, need: Callable[[Cuts], Need],
+               cycles: int) -> tuple[Cuts, Need]:
+        """The best cuts that fit, or those that need the least; see cuts.py."""
+        cuts, found = choose(self.config, most, need, cycles, self.room(self.plan.alone))
+        if found.fixed + found.tile > self.room(WHOLE):
+            raise TileError(
+                f"{label}: the smallest part needs {(found.tile + found.fixed) * WORD_BYTES} bytes "
+                f"of scratchpad; configuration {self.config.name} has "
+                f"{self.config.words * WORD_BYTES}, and {max(self.room(WHOLE), 0) * WORD_BYTES} "
+                f"beside what stays there")
+        return cuts, found
+
+    def tiles(self, need: Need, readers: list[int]) -> list[range]:
+        """Images of the tiles of the batch, for layers that read the same map.
+
+        The first tiles are small, since the tensor cores wait for them; later ones are as large as
+        two of them fit, since each operation has cycles of its own. Where two images do not fit,
+        one follows the other.
+        """
         cycles = max(1, sum(self.cycles(r) for r in readers))
-        room = (self.room(self.plan.share) - fixed) // (2 * words)
+        room = (self.room(self.plan.share) - need.fixed) // (2 * need.tile)
         most = max(1, min(room, -(-MOST_CYCLES // cycles)))
         size = min(most, -(-LEAST_CYCLES // cycles))
         return growing(self.batch, size, most)
 
     def room(self, share: float) -> int:
         """Words of the scratchpad that jobs may fill."""
-        return int(share * (self.config.words - sum(b.words for b in self.memory.resident)))
-
-    def too_large(self, label: str, words: int, fixed: int) -> TileError:
-        resident = sum(b.words for b in self.memory.resident)
-        return TileError(
-            f"{label}: the smallest part needs {words * WORD_BYTES} bytes of scratchpad beside "
-            f"{(fixed + resident) * WORD_BYTES} bytes that stay; configuration {self.config.name} "
-            f"has {self.config.words * WORD_BYTES}")
+        free = self.config.words - sum(b.words for b in self.memory.resident)
+        norms = [p.layer.output.blocks for p in self.memory.parameters if p.norm]
+        lasting = CHANNEL_WORDS * sum(norms) + MORE_CHANNEL_WORDS * max(norms, default=0)
+        gaps = (BUFFERS + 3 * len(norms)) * self.config.banks
+        return min(int(share * free), free - lasting - gaps)
 
     def cycles(self, layer: int) -> int:
         """Multiply-adds of an image over lanes."""
         shape = self.graph.layers[layer]
         return shape.tiles * shape.output.pixels * 64 // self.config.macs_per_cycle
 
-    def weights(self, layer: int) -> Buffer:
-        """All weights of a layer, filled."""
+    def weights(self, layer: int, outputs: range | None = None, part: Part | None = None) -> Buffer:
+        """Weights of a layer, filled: between some output blocks and a part of what it reads."""
         parameters = self.memory.parameters[layer]
-        buffer = Buffer(f"weights of {parameters.layer.name}", parameters.weight_words)
-        self.emit(moves.fill(buffer, parameters.weights))
+        outputs = outputs or range(parameters.layer.output.blocks)
+        place = parameters.place(outputs, part)
+        buffer = Buffer(f"weights of {parameters.layer.name}", place.words)
+        self.emit(moves.fill(buffer, parameters.weights + WORD_BYTES * place.first,
+                             words=place.run, loops=place.loops))
         return buffer
 
 
@@ -191,8 +229,3 @@ def growing(images: int, first: int, most: int) -> list[range]:
         tiles.append(range(start, min(start + first, images)))
         start, first = tiles[-1].stop, min(2 * first, most)
     return tiles
-
-
-def flat(tile: Tile, layer: Layer) -> Tile:
-    """A map as a fully connected layer sees it: one pixel."""
-    return Tile(tile.buffer, tile.images, layer.input) if layer.is_linear else tile

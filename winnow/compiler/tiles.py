@@ -8,16 +8,44 @@ from winnow.network import Shape
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some images of a batch, and of each some rows and channel blocks of a map."""
+
+    images: range
+    rows: range
+    blocks: range
+
+    @classmethod
+    def of(cls, shape: Shape, images: range, rows: range | None = None,
+           blocks: range | None = None) -> "Part":
+        """All rows and blocks of a map of that shape, but for what is given."""
+        return cls(images, range(shape.height) if rows is None else rows,
+                   range(shape.blocks) if blocks is None else blocks)
+
+    def shape(self, whole: Shape) -> Shape:
+        """The shape of an image of this part, of a map of shape `whole`."""
+        channels = min(whole.channels, LANES * self.blocks.stop) - LANES * self.blocks.start
+        return Shape(channels, len(self.rows), whole.width)
+
+    def words(self, whole: Shape) -> int:
+        return len(self.images) * self.shape(whole).words
+
+
+@dataclass(frozen=True)
 class Tile:
-    """Whole channel blocks of some images, in the scratchpad: image, block, row, column."""
+    """Part of a map in the scratchpad: image, block, row, column."""
 
     buffer: Buffer
     images: int
-    shape: Shape  # of one image
+    shape: Shape  # of one image of the part
+    row: int = 0  # of the map, with which it begins
+    block: int = 0  # likewise
 
     @classmethod
-    def new(cls, name: str, images: int, shape: Shape) -> "Tile":
-        return cls(Buffer(name, images * shape.words), images, shape)
+    def new(cls, name: str, part: Part, whole: Shape) -> "Tile":
+        """Room for `part` of a map of shape `whole`."""
+        return cls(Buffer(name, part.words(whole)), len(part.images), part.shape(whole),
+                   part.rows.start, part.blocks.start)
 
     @property
     def map_words(self) -> int:
@@ -27,6 +55,17 @@ class Tile:
     @property
     def image_words(self) -> int:
         return self.shape.words
+
+    @property
+    def flat(self) -> "Tile":
+        """As a fully connected layer sees it: one pixel, each word a channel block."""
+        return Tile(self.buffer, self.images, Shape(LANES * self.shape.words))
+
+
+def equal(total: int, count: int, i: int) -> range:
+    """The i-th of `count` parts of a range, equal but for the last ones, which may be empty."""
+    size = -(-total // count)
+    return range(min(i * size, total), min((i + 1) * size, total))
 
 
 def divisor(number: int, most: int) -> int:

@@ -24,7 +24,7 @@ from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.scaling import DATA, LOG, RATE, State
 from winnow.compiler.schedule import Schedule, schedule
-from winnow.compiler.step import PLANS, Plan, Rules, Step, TileError
+from winnow.compiler.step import PLANS, TIGHT, Plan, Rules, Step, TileError
 from winnow.compiler.text import ProgramText, signed
 from winnow.errors import UserError
 from winnow.graph import lower
@@ -32,7 +32,8 @@ from winnow.network import Network
 
 PHASES = ("FP", "BP", "WU")
 EXTERNAL_MOST = 1 << 31  # what the immediate of a move's address reaches
-PROGRAM_INSTRUCTIONS = 1 << 18
+PROGRAM_INSTRUCTIONS = 1 << 20
+LONG = 10_000  # operations of a step for which one plan is enough
 ROUND_BYTES = 1 << 26  # of images that lie in memory at once
 
 
@@ -130,13 +131,18 @@ class TrainingProgram:
         """The plan with the fewest estimated cycles, of those that fit."""
         images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
         found, error = [], None
-        for plan in plans:
+        for plan in (*plans, *TIGHT):
+            if found and plan in TIGHT:
+                break
             step = Step(self.memory, self.rules, images, plan)
             try:
                 emit(step)
                 found.append(schedule(self.config, step.operations, self.memory.resident))
             except (TileError, PlacementError) as mistake:
                 error = error or mistake
+            else:
+                if len(step.operations) > LONG:
+                    break
         if not found:
             raise error
         best = min(found, key=lambda s: s.cycles)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from isa.formats import FORMATS, FormatCode
+from winnow.compiler.moves import Runs
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
@@ -29,7 +30,9 @@ class Learned:
     """Numbers that learn, and where they are kept: master weights and moments in their formats;
     perhaps a copy of the weights in E4M3, made before they are rounded to their own format.
 
-    bfloat16 is rounded stochastically, and with `stochastic` the copy as well, by `numbers`.
+    bfloat16 is rounded stochastically, and with `stochastic` the copy as well, by `numbers`: those
+    of the first group of 8, where the others follow in their tensor without a gap, or else in
+    `runs`: groups of a run, and loops over runs.
     """
 
     master: Buffer
@@ -39,10 +42,29 @@ class Learned:
     moment_format: FormatCode = BINARY32
     stochastic: bool = False
     numbers: Numbers | None = None
+    runs: tuple[int, list[Runs]] | None = None
 
     @property
-    def groups(self) -> int:
-        return self.master.words // FORMATS[self.master_format].group_words
+    def _runs(self) -> tuple[int, list[Runs]]:
+        return self.runs or (self.master.words // FORMATS[self.master_format].group_words, [])
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Loops over all groups."""
+        run, loops = self._runs
+        return *row(run), *(runs.count for runs in loops)
+
+    def steps(self, words: int) -> tuple[int, ...]:
+        """Steps of these loops in a buffer with so many words a group."""
+        run, loops = self._runs
+        return *along(run, words), *(words * runs.buffer for runs in loops)
+
+    @property
+    def numbered(self) -> tuple[Numbers, tuple[int, ...]] | None:
+        """Numbers and their steps, if anything is rounded stochastically."""
+        run, loops = self._runs
+        steps = *along(run, 1), *(runs.external for runs in loops)
+        return (self.numbers, steps) if self.rounds else None
 
     @property
     def rounds(self) -> bool:
@@ -50,7 +72,7 @@ class Learned:
         return self.stochastic or BFLOAT16 in (self.master_format, self.moment_format)
 
     def stream(self, buffer: Buffer, fmt: FormatCode, first: int = 0, **options) -> Stream:
-        return Stream(buffer, fmt, along(self.groups, FORMATS[fmt].group_words), first,
+        return Stream(buffer, fmt, self.steps(FORMATS[fmt].group_words), first,
                       stochastic=fmt == BFLOAT16, **options)
 
 
@@ -63,25 +85,25 @@ def momentum_step(label: str, gradient: Buffer, first: int, learned: Learned, mo
     has a factor or weights decay. The negated learning rate comes from scalar register `rate`, so
     that a program can change it, and the bits of the factor from `factor_register` if there is one.
     """
-    groups = learned.groups
-    g = Stream(gradient, BINARY32, along(groups, GROUP_WORDS), first)
+    counts = learned.counts
+    g = Stream(gradient, BINARY32, learned.steps(GROUP_WORDS), first)
     m = learned.stream(learned.moment, learned.moment_format, u=False)
     w = learned.stream(learned.master, learned.master_format)
-    copy = {"o2": Stream(learned.weights, E4M3, along(groups, 1),
+    copy = {"o2": Stream(learned.weights, E4M3, learned.steps(1),
                          stochastic=learned.stochastic)} if learned.weights else {}
     operations = []
     if factor_register is not None:
-        operations.append(vector(f"{label}: gradient", row(groups), (X, K0, ZERO), (Z, K1, T),
+        operations.append(vector(f"{label}: gradient", counts, (X, K0, ZERO), (Z, K1, T),
                                  x=g, z=w, o0=g, constants={"k1": decay},
                                  scalars={"k0": factor_register}))
     elif factor != 1:
-        operations.append(vector(f"{label}: gradient", row(groups), (X, K0, ZERO), (Z, K1, T),
+        operations.append(vector(f"{label}: gradient", counts, (X, K0, ZERO), (Z, K1, T),
                                  x=g, z=w, o0=g, constants={"k0": factor, "k1": decay}))
     elif decay:
-        operations.append(vector(f"{label}: decay", row(groups), (Z, K0, X), x=g, z=w, o0=g,
+        operations.append(vector(f"{label}: decay", counts, (Z, K0, X), x=g, z=w, o0=g,
                                  constants={"k0": decay}))
     operations.append(vector(
-        label, row(groups), (Y, K0, X), (T, K1, Z), x=g, y=m, z=w, o0=m, o1=w, **copy,
+        label, counts, (Y, K0, X), (T, K1, Z), x=g, y=m, z=w, o0=m, o1=w, **copy,
         constants={"k0": momentum}, scalars={"k1": rate},
-        numbers=(learned.numbers, along(groups, 1)) if learned.rounds else None))
+        numbers=learned.numbered))
     return operations
