@@ -1,6 +1,7 @@
 """From a network to a program: operations, their places in memory, their order, assembly text.
 
     tiles.py          parts of maps, groups of cores, blocks of positions
+    cuts.py           how a phase is cut that does not fit the scratchpad
     operations.py     what an operation is before it has addresses
     nests.py          convolutions forward and backward as tensor operations (loop nests)
     gradients.py      weight gradients likewise; scores.py the last layer; constant.py averages,
