@@ -64,11 +64,13 @@ class Chip(wiring.Component):
 
         # The first of a list wins a bank: what the trees wait for comes first, and a beat of a
         # move, which waits for its slowest word, before a word of the vector unit.
-        readers = [*tensor.stream, *tensor.stationary, tensor.aux, *move.read_ports,
-                   *vector_ports(VECTOR_INPUTS)]
+        feeders = [*tensor.stream, *tensor.stationary]
+        readers = [tensor.aux, *move.read_ports, *vector_ports(VECTOR_INPUTS)]
+        if config.slot == 1:
+            feeders, readers = [], feeders + readers
         writers = [tensor.output, *move.write_ports, *vector_ports(VECTOR_OUTPUTS)]
         m.submodules.scratchpad = scratchpad = Scratchpad(
-            config=config, reads=len(readers), writes=len(writers))
+            config=config, reads=len(readers), writes=len(writers), wide=len(feeders))
 
         connect(m, flipped(self.axi), external.axi)
         connect(m, flipped(self.control), control.bus)
@@ -79,6 +81,8 @@ class Chip(wiring.Component):
         connect(m, control.vector, vector.command)
         connect(m, control.move, move.command)
         connect(m, control.events, tensor.events)
+        for i, reader in enumerate(feeders):
+            connect(m, scratchpad.wide_ports[i], reader)
         for port, reader in zip(scratchpad.read_ports, readers, strict=True):
             connect(m, port, reader)
         for port, writer in zip(scratchpad.write_ports, writers, strict=True):

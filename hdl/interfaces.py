@@ -21,21 +21,31 @@ def address_bits(config: Config) -> int:
 class ReadPort(wiring.Signature):
     """A scratchpad read port, as its reader sees it.
 
+    Parameters
+    ----------
+    words : int
+        A power of two. With more than one a request may be wide: for so many words at once.
+
     Members
     -------
     request : stream of word addresses
+    wide : with a request: it is for `words` words, from an address that is a multiple of them;
+        only with `words` > 1
     valid, data, zeros
         The answer, one cycle after its request was taken; it cannot be refused. Bit i of `zeros`
-        says that byte i of `data` is +-0.
+        says that byte i of `data` is +-0. With `words` > 1 both are arrays; a request that is not
+        wide is answered in the first.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, words: int = 1):
         self.config = config
+        self.words = words
+        answer = {"data": In(WORD_BITS), "zeros": In(WORD_BYTES)}
         super().__init__({
             "request": Out(stream.Signature(address_bits(config))),
             "valid": In(1),
-            "data": In(WORD_BITS),
-            "zeros": In(WORD_BYTES),
+            **(answer if words == 1 else {
+                "wide": Out(1), **{name: member.array(words) for name, member in answer.items()}}),
         })
 
 

@@ -1,21 +1,22 @@
 """The performance counters of the whole chip: one for each row of the table."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.memory.regfile import RegisterFile
-from isa.config import LANES, TREES
+from hdl.tensor.events import EIGHTH, MACS_BITS, SKIPPED, SKIPPED_BITS
 from isa.memmap import COUNTER_INDEX, COUNTERS
 
 COUNTER_BITS = 64
-MACS_SHIFT = (TREES * LANES).bit_length() - 1  # of a core and cycle
+EIGHTH_SHIFT = EIGHTH.bit_length() - 1
+EIGHTHS = {"macs": MACS_BITS, **dict.fromkeys(SKIPPED, SKIPPED_BITS)}  # counted in units of EIGHTH
 PULSE_BITS = 6  # enough for the ports of the scratchpad
 BEAT_BITS = 3  # enough for the words of a beat
 
-# What each counter adds in a cycle. `macs` counts cores here, each of them 64 multiply-adds.
+# What each counter adds in a cycle.
 PULSES = data.StructLayout({
-    counter.name: {"macs": 4, "saturations": 4, "saturations_e5m2": PULSE_BITS,
+    counter.name: {**EIGHTHS, "saturations": 4, "saturations_e5m2": PULSE_BITS,
                    "words_read": PULSE_BITS, "words_written": PULSE_BITS, "words_filled": BEAT_BITS,
                    "words_stored": BEAT_BITS, "conflicts": PULSE_BITS}.get(counter.name, 1)
     for counter in COUNTERS
@@ -73,12 +74,12 @@ class Counters(wiring.Component):
                 rows.read_address[port].eq(place),
                 total[name].eq(Mux((written >> place)[0], rows.read_data[port], 0) + chosen),
             ]
+        eighths = Cat(self.index == COUNTER_INDEX[name] for name in EIGHTHS).any()
         m.d.comb += [
             rows.write_enable.eq(1),
             rows.write_address.eq(turn),
             rows.write_data.eq(total["emptied"]),
-            self.value.eq(Mux(self.index == COUNTER_INDEX["macs"], total["read"] << MACS_SHIFT,
-                              total["read"])),
+            self.value.eq(Mux(eighths, total["read"] << EIGHTH_SHIFT, total["read"])),
         ]
         m.d.sync += written.eq(Mux(self.clear, 0, written | (1 << turn)))
         return m

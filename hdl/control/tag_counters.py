@@ -47,7 +47,7 @@ class TagCounters(wiring.Component):
             m.d.sync += [present.eq(events.tag), started.eq(1)]
         with m.If(self.clear):
             m.d.sync += [was_busy.eq(0), started.eq(0)]
-        pulses = {"busy": events.busy, "words": events.stream_word,
+        pulses = {"busy": events.busy, "words": events.stream_words,
                   "span": self.enable & (started | begin)}
         for i, name in enumerate(TAG_COUNTERS):
             span = name == "span"

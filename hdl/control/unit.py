@@ -13,7 +13,7 @@ from hdl.control.registers import ControlRegisters
 from hdl.control.tag_counters import TagCounters
 from hdl.control.tokens import Tokens
 from hdl.interfaces import UnitCommand
-from hdl.tensor.events import TensorEvents
+from hdl.tensor.events import SKIPPED, TensorEvents
 from isa.config import Config
 from isa.instructions import INSTRUCTION_BYTES
 from isa.memmap import Trap
@@ -182,8 +182,8 @@ class ControlUnit(wiring.Component):
             counters.pulses.cycles.eq(1),
             counters.pulses.instructions.eq(issue.executed),
             counters.pulses.control_wait.eq(issue.waiting),
-            counters.pulses.macs.eq(events.cores),
-            counters.pulses.saturations.eq(events.saturations),
+            *(counters.pulses[name].eq(getattr(events, name))
+              for name in ("macs", *SKIPPED, "saturations")),
             counters.pulses.saturations_e5m2.eq(
                 self.pulses.saturations_e5m2 + events.saturations_e5m2),
             counters.pulses.tensor_busy.eq(events.busy),

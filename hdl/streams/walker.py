@@ -32,6 +32,12 @@ def item_layout(loops: int, bits: int = ADDRESS_BITS) -> data.StructLayout:
     return data.StructLayout({"address": bits, "inside": 1, "last": loops})
 
 
+def origin_layout(loops: int) -> data.StructLayout:
+    """Where a round of the loops around a `Walk` begins; `last` as in `item_layout`."""
+    return data.StructLayout({"address": ADDRESS_BITS, "row": PLACE_BITS, "column": PLACE_BITS,
+                              "last": loops})
+
+
 class Walker(wiring.Component):
     """Runs once through a nest of loops and gives an address for each innermost round.
 
@@ -43,6 +49,9 @@ class Walker(wiring.Component):
         Whether there are rows and columns, checked against a window.
     bits, stride_bits : int
         Width of addresses and of strides.
+    origins : bool
+        Items are `origin_layout`: rows and columns, if bounded, and not whether they are inside;
+        addresses are those of the scratchpad.
 
     Members
     -------
@@ -50,7 +59,7 @@ class Walker(wiring.Component):
     stop : while set there are no items, and what was left of the nest is forgotten.
     base, window, counts, steps
         As in the registers; a count of zero never ends by itself. `window` exists if bounded.
-    items : stream of `item_layout`
+    items : stream of `item_layout` or `origin_layout`
         `address` wraps at `bits`; `inside` is always 1 if not bounded.
 
     Timing
@@ -61,13 +70,15 @@ class Walker(wiring.Component):
     innermost loop that has rounds left moves on and all within it begin at the new place.
     """
 
-    def __init__(self, *, loops, bounded: bool = False, bits: int = ADDRESS_BITS,
-                 stride_bits: int = STRIDE_BITS):
+    def __init__(self, *, loops, bounded: bool = False, origins: bool = False,
+                 bits: int = ADDRESS_BITS, stride_bits: int = STRIDE_BITS):
         if not loops:
             raise ValueError("loops is empty: a walker needs at least one loop")
         self.loops = tuple(loops)
         self.bounded = bounded
         self.bits = bits
+        self.origins = origins
+        items = origin_layout(len(self.loops)) if origins else item_layout(len(self.loops), bits)
         super().__init__({
             "start": In(1),
             "stop": In(1),
@@ -75,7 +86,7 @@ class Walker(wiring.Component):
             "counts": In(data.StructLayout(dict.fromkeys(self.loops, COUNT_BITS))),
             "steps": In(data.StructLayout(
                 {loop: step_layout(bounded, stride_bits) for loop in self.loops})),
-            "items": Out(stream.Signature(item_layout(len(self.loops), bits))),
+            "items": Out(stream.Signature(items)),
             **({"window": In(WINDOW_LAYOUT)} if bounded else {}),
         })
 
@@ -98,13 +109,17 @@ class Walker(wiring.Component):
             take.eq(self.items.valid & self.items.ready),
             payload.last.eq(last),
             payload.address.eq(self._place(m, take, last, "stride", self.bits, self.base)),
-            payload.inside.eq(1),
         ]
         if self.bounded:
             row = self._place(m, take, last, "dy", PLACE_BITS, self.window.y)
             column = self._place(m, take, last, "dx", PLACE_BITS, self.window.x)
-            m.d.comb += payload.inside.eq((row < self.window.height)
-                                          & (column < self.window.width))
+            if self.origins:
+                m.d.comb += [payload.row.eq(row), payload.column.eq(column)]
+            else:
+                m.d.comb += payload.inside.eq((row < self.window.height)
+                                              & (column < self.window.width))
+        elif not self.origins:
+            m.d.comb += payload.inside.eq(1)
 
         with m.If(take):
             m.d.sync += active.eq(~last[-1])

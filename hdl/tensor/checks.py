@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import CAUSE_BITS, registers_layout
 from hdl.tensor.groups import CORES_BITS, sizes
+from hdl.tensor.sequencer import position_bits
 from isa.config import MODES, TREES, Config
 from isa.formats import E5M2, FormatCode
 from isa.memmap import Trap
@@ -16,6 +17,7 @@ from isa.registers import (
     REDUCTION,
     ROWS,
     AuxMode,
+    Skip,
     StatsMode,
     Unit,
 )
@@ -36,6 +38,9 @@ class Checks(wiring.Component):
     start : pulse; the registers hold from here on
     clear : gives up the present check
     registers
+    known, positions_last
+        The number of positions of a block is known, and the last position; until then the highest.
+        Meaningless if the check gives a trap.
     done : the registers are in order; from then until the next `start`
     trap, cause : they are not; likewise
 
@@ -52,6 +57,8 @@ class Checks(wiring.Component):
             "start": In(1),
             "clear": In(1),
             "registers": In(registers_layout(Unit.TENSOR)),
+            "known": Out(1),
+            "positions_last": Out(position_bits(config)),
             "done": Out(1),
             "trap": Out(1),
             "cause": Out(CAUSE_BITS),
@@ -102,6 +109,8 @@ class Checks(wiring.Component):
                             value = 1 if i + 1 == len(POSITIONS) else product
                             m.d.sync += load(factor, value)
                             if i + 1 == len(POSITIONS):
+                                m.d.sync += [self.known.eq(1),
+                                             self.positions_last.eq(product - 1)]
                                 with m.If((product > config.block)
                                           | (turned & (product[:3] != 0))):
                                     m.d.sync += trap(Trap.SHAPE)
@@ -111,7 +120,7 @@ class Checks(wiring.Component):
                             m.d.sync += [self.done.eq(0), *trap(Trap.DEPTH)]
         with m.If(self.start):
             m.d.sync += [busy.eq(1), self.done.eq(0), self.trap.eq(0), at.eq(0),
-                         *load(factors[0], 1)]
+                         self.known.eq(0), self.positions_last.eq(-1), *load(factors[0], 1)]
             with m.If(self._shape(registers)):
                 m.d.sync += trap(Trap.SHAPE)
         with m.Elif(self.clear):
@@ -136,11 +145,12 @@ class Checks(wiring.Component):
             ~Cat((positions.q0 == q) & (positions.q1 == TREES // q)
                  for q in range(1, TREES + 1) if TREES % q == 0).any(),
             mode.turn_output & (~fp8 | mode.bias | stats),
-            ~fp8 & (mode.mask | stats | (mode.aux == AuxMode.ELEMENT)),
-            (mode.aux == AuxMode.RAW) & (mode.mask | stats),
+            ~fp8 & (stats | (mode.aux == AuxMode.ELEMENT)),
+            (mode.aux == AuxMode.RAW) & stats,
             mode.aux > max(AuxMode),
             mode.stats > max(StatsMode),
             raw & (mode.bias | mode.relu | mode.stochastic),
+            *self._skip(registers),
         ]
         most = sum(f is E5M2 for f in MODES[self.config.mode])
         if most < 2:
@@ -149,3 +159,24 @@ class Checks(wiring.Component):
         if most < 1:
             rules.append(norm & wide)
         return Cat(rules).any()
+
+    def _skip(self, registers):
+        """The rules about what is left out."""
+        mode, slot = registers.mode, self.config.slot
+        elements, outputs = ((mode.skip & skip).any() for skip in (Skip.ELEMENTS, Skip.OUTPUTS))
+        if slot == 1:
+            return [elements | outputs]
+
+        def apart(loop):
+            """Whether the words of a loop of the stream do not follow each other."""
+            step = registers[f"stream_{loop}"]
+            return (step.stride != 1) | step.dy.any() | step.dx.any()
+
+        r0 = registers.reduction.r0
+        return [
+            elements & outputs,
+            (elements | outputs) & mode.turn_stream,
+            elements & ((r0 > slot) | ((r0 > 1) & apart("r0"))),
+            outputs & (~mode.mask | mode.turn_output | apart("p0")
+                       | (registers.positions.p0[:(slot - 1).bit_length()] != 0)),
+        ]

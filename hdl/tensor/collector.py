@@ -28,10 +28,12 @@ class Collector(wiring.Component):
     positions_last : the last position of a block
     complete : pulses, bit by core that leads a group: one more sum of the group is complete, and
         can be read from the next cycle on
+    complete_all : likewise, all sums of a block are
     read_bank, read_position : to all cores, which answer in the next cycle
-    valid, core, last, first_group, last_group
-        The answer of `core` is there; it belongs to the last position of a block and core, the
-        first and the last group of those that are merged. It stays until `take`.
+    valid, core, leader, bank, last, first_group, last_group
+        The answer of `core` is there, from `bank`; `leader` leads its group. It belongs to
+        the last position of a block and core, the first and the last group of those that are
+        merged. It stays until `take`.
     take
     drained : pulses, bit by core that leads a group: a bank of the group is free
     """
@@ -46,10 +48,13 @@ class Collector(wiring.Component):
             "merge": In(1),
             "positions_last": In(position),
             "complete": In(config.cores),
+            "complete_all": In(config.cores),
             "read_bank": Out(1),
             "read_position": Out(position),
             "valid": Out(1),
             "core": Out(core_bits(config)),
+            "leader": Out(core_bits(config)),
+            "bank": Out(1),
             "last": Out(1),
             "first_group": Out(1),
             "last_group": Out(1),
@@ -65,7 +70,7 @@ class Collector(wiring.Component):
                    for i in range(cores)]
         bank, position = Signal(), Signal(len(self.read_position))
         # What is answered now. It is read again while it waits: accumulators have no output hold.
-        shown_bank, shown_position = Signal(), Signal(len(position))
+        shown_bank, shown_position = self.bank, Signal(len(position))
         free, issue = Signal(), Signal()
         at_end = Signal()
         next_position, next_bank = Signal(), Signal()
@@ -83,9 +88,10 @@ class Collector(wiring.Component):
             next_position.eq(issue & (~self.merge | last_group)),
             next_bank.eq(issue & at_end & last_core & last_group),
         ]
-        shown_leader = Signal(len(leader))
+        shown_leader = self.leader
         for i, count in enumerate(waiting):
-            m.d.sync += count.eq(count + self.complete[i]
+            m.d.sync += count.eq(count + Mux(self.complete_all[i], self.positions_last + 1,
+                                             self.complete[i])
                                  - (issue & (core == 0) & (leader == i)))
             # not before the answer is taken: until then it is read again
             m.d.comb += self.drained[i].eq(self.valid & self.take & block_end

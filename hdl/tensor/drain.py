@@ -14,7 +14,7 @@ from hdl.tensor.nest import drain_loops, section_loops, tensor_walker
 from hdl.tensor.output import CODE_LAYOUT, Output
 from hdl.tensor.raw import Raw
 from hdl.tensor.sections import Sections
-from hdl.tensor.sequencer import position_bits
+from hdl.tensor.sequencer import BANKS, position_bits
 from hdl.tensor.sources import Sources
 from hdl.tensor.statistics import Statistics
 from hdl.tensor.steps import Steps
@@ -36,7 +36,8 @@ class Drain(wiring.Component):
     start : pulse
     clear : everything is forgotten, nothing is asked for; also with `start`
     registers
-    positions_last, complete, read_bank, read_position, drained : of `Intake`
+    positions_last, complete, complete_all, untouched, read_bank, read_position, drained : of
+        `Intake`
     sum : [core][tree], in the cycle after its position
     poison : [core], a bit a tree
     aux : ReadPort of all that the drain reads
@@ -61,6 +62,8 @@ class Drain(wiring.Component):
             "registers": In(registers_layout(Unit.TENSOR)),
             "positions_last": In(position_bits(config)),
             "complete": In(config.cores),
+            "complete_all": In(config.cores),
+            "untouched": In(BANKS).array(config.cores),
             "read_bank": Out(1),
             "read_position": Out(position_bits(config)),
             "drained": Out(config.cores),
@@ -160,6 +163,8 @@ class Drain(wiring.Component):
             intake.registers.eq(self.registers),
             intake.positions_last.eq(self.positions_last),
             intake.complete.eq(self.complete),
+            intake.complete_all.eq(self.complete_all),
+            *(to.eq(of) for to, of in zip(intake.untouched, self.untouched, strict=True)),
             self.read_bank.eq(intake.read_bank),
             self.read_position.eq(intake.read_position),
             self.drained.eq(intake.drained),

@@ -4,8 +4,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from hdl.interfaces import PC_BITS, RUN_LAYOUT
-from hdl.tensor.groups import CORES_BITS
 from isa.config import TREES
+
+EIGHTH = 8  # multiply-adds that events count as one
+WORDS_BITS = 14  # 8 groups, 8 words of 128 positions
+MACS_BITS = 7  # 8 cores, 8 trees
+SKIPPED_BITS = 17  # 8 cores, 8 words of 128 positions
+SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
 
 
 class TensorEvents(wiring.Signature):
@@ -15,8 +20,10 @@ class TensorEvents(wiring.Signature):
     -------
     busy : an operation is at work, from its start to its done
     tag, pc : counter group and program counter of that operation
-    stream_word : words of streams that entered cores in this cycle, one a group at most
-    cores : cores that took one; macs of this cycle are 64 * cores
+    stream_words : words of streams that were done or left out in this cycle; where something is
+        left out those of whole passes, with the decision to do them or not
+    macs, skipped_tiles, skipped_outputs, skipped_elements
+        Multiply-adds done, and left out, in units of `EIGHTH`
     wait_stream, wait_stationary, wait_drain
         No word of the first group entered although some are left, because: the word, the tile, the
         bank was not there (at most one of them is set)
@@ -30,8 +37,9 @@ class TensorEvents(wiring.Signature):
             "busy": Out(1),
             "tag": Out(RUN_LAYOUT["tag"].shape),
             "pc": Out(PC_BITS),
-            "stream_word": Out(CORES_BITS),
-            "cores": Out(CORES_BITS),
+            "stream_words": Out(WORDS_BITS),
+            "macs": Out(MACS_BITS),
+            **{name: Out(SKIPPED_BITS) for name in SKIPPED},
             "wait_stream": Out(1),
             "wait_stationary": Out(1),
             "wait_drain": Out(1),

@@ -8,7 +8,7 @@ from hdl.clock import gated
 from hdl.interfaces import registers_layout
 from hdl.tensor.collector import Collector
 from hdl.tensor.merge import Merge
-from hdl.tensor.sequencer import position_bits
+from hdl.tensor.sequencer import BANKS, position_bits
 from isa.config import TREES, WORD_BITS, Config
 from isa.registers import AuxMode, Unit
 
@@ -24,7 +24,8 @@ class Intake(wiring.Component):
     -------
     clear : between operations
     registers
-    positions_last, complete, read_bank, read_position, drained : of `Collector`
+    positions_last, complete, complete_all, read_bank, read_position, drained : of `Collector`
+    untouched : by core that leads a group, bit by bank: its sums are zero, whatever the cores say
     core_sum : [core][tree], in the cycle after its position
     core_poison : [core], a bit a tree
     elements : stream of words, see `Merge`
@@ -44,6 +45,8 @@ class Intake(wiring.Component):
             "registers": In(registers_layout(Unit.TENSOR)),
             "positions_last": In(position_bits(config)),
             "complete": In(config.cores),
+            "complete_all": In(config.cores),
+            "untouched": In(BANKS).array(config.cores),
             "read_bank": Out(1),
             "read_position": Out(position_bits(config)),
             "drained": Out(config.cores),
@@ -63,6 +66,7 @@ class Intake(wiring.Component):
         m.submodules.collector = collector = Collector(config=self.config)
         merge = Merge(config=self.config)
         merged = Signal()
+        zero = Signal()
         gated(m, "merge", merged, {"merge": merge})
         connect(m, flipped(self.elements), merge.elements)
         m.d.comb += [
@@ -73,6 +77,8 @@ class Intake(wiring.Component):
             collector.merge.eq(groups.merge),
             collector.positions_last.eq(self.positions_last),
             collector.complete.eq(self.complete),
+            collector.complete_all.eq(self.complete_all),
+            zero.eq(Array(self.untouched)[collector.leader].bit_select(collector.bank, 1)),
             self.read_bank.eq(collector.read_bank),
             self.read_position.eq(collector.read_position),
             self.drained.eq(collector.drained),
@@ -84,12 +90,13 @@ class Intake(wiring.Component):
             merge.first.eq(~groups.merge | collector.first_group),
             merge.final.eq(~groups.merge | collector.last_group),
             merge.last.eq(collector.last),
-            merge.poison.eq(Array(self.core_poison)[collector.core]),
+            merge.poison.eq(Mux(zero, 0, Array(self.core_poison)[collector.core])),
             merge.total_ready.eq(self.ready),
             self.valid.eq(Mux(merged, merge.total_valid, collector.valid)),
             self.last.eq(Mux(merged, merge.total_last, collector.last)),
             self.poison.eq(Mux(merged, merge.total_poison, merge.poison)),
-            *(merge.sum[tree].eq(Array(core[tree] for core in self.core_sum)[collector.core])
+            *(merge.sum[tree].eq(Mux(zero, 0, Array(core[tree] for core in self.core_sum)
+                                     [collector.core]))
               for tree in range(TREES)),
             *(self.sum[tree].eq(Mux(merged, merge.total[tree], merge.sum[tree]))
               for tree in range(TREES)),

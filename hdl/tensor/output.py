@@ -17,6 +17,7 @@ FLOAT_WORDS = TREES * FLOAT_BITS // WORD_BITS
 
 CODE_LAYOUT = data.StructLayout({"code": 8, "saturated": 1})
 
+
 class Output(wiring.Component):
     """Masks and writes the words of each position, and counts what is live.
 
@@ -36,7 +37,7 @@ class Output(wiring.Component):
     codes : stream of `turn_layout(9, 1)`, elements as in `CODE_LAYOUT`, where the format is FP8
     value_valid, value, value_take : a position of binary32
     raw : stream of raw words
-    companions : stream of `COMPANION_LAYOUT`, if `mask` or `norm`
+    companions : stream of `COMPANION_LAYOUT`, one a position, if `mask` or `norm`
     flushed : stream of writes that go before all others
     port : WritePort
     trap : the next position is inside and not in the scratchpad; it goes no further
@@ -86,8 +87,9 @@ class Output(wiring.Component):
         address = Signal.like(item.address)
         legal = Signal()
         source, written, last = Signal(), Signal(), Signal()
-        dead = Signal(WORD_BYTES)
-        word = self.word
+        dead = Signal(TREES)  # elements of the position that are masked
+        dead_bytes = Signal(WORD_BYTES)  # of the present word
+        unmasked, word = Signal(WORD_BITS), self.word
         companions, paired = self.companions, Signal()
 
         m.d.comb += [
@@ -95,6 +97,9 @@ class Output(wiring.Component):
             legal.eq(~item.inside | (address < self.config.words)),
             self.trap.eq(self.items.valid & ~legal),
             paired.eq(self.mask | self.norm),
+            dead.eq(Mux(self.mask, companions.payload.zeros, 0)),
+            word.eq(Cat(Mux(dead_bytes[i], 0, unmasked.word_select(i, 8))
+                        for i in range(WORD_BYTES))),
             request.valid.eq(self.flushed.valid
                              | (source & self.items.valid & item.inside & legal & ~self.clear)),
             request.payload.address.eq(Mux(self.flushed.valid, self.flushed.payload.address,
@@ -103,27 +108,35 @@ class Output(wiring.Component):
             self.flushed.ready.eq(request.ready),
             written.eq(source & self.items.valid & ~self.clear
                        & (~item.inside | (legal & request.ready))),
+            companions.ready.eq(written & last & paired),
             self.items.ready.eq(written & last),
             self.done.eq(self.items.ready & item.last[-1]),
             self.section_done.eq(self.items.ready & item.last[len(POSITIONS) - 1]),
         ]
+        met = ~paired | companions.valid
         with m.If(raw):
-            m.d.comb += [source.eq(self.raw.valid), word.eq(self.raw.payload),
-                         self.raw.ready.eq(written), last.eq(count == raw_words - 1)]
+            of_tree = dead.bit_select(count[:3], 1).replicate(WORD_BYTES)
+            m.d.comb += [
+                source.eq(self.raw.valid & met), unmasked.eq(self.raw.payload),
+                self.raw.ready.eq(written), last.eq(count == raw_words - 1),
+                # a tree's low word, or a byte of each tree
+                dead_bytes.eq(Mux(count < TREES, of_tree, dead)),
+            ]
         with m.Elif(wide):
             words = [Cat(self.value[2 * i], self.value[2 * i + 1]) for i in range(FLOAT_WORDS)]
-            m.d.comb += [source.eq(self.value_valid), word.eq(Array(words)[count[:2]]),
-                         last.eq(count == FLOAT_WORDS - 1),
-                         self.value_take.eq(written & last)]
+            pair = dead.word_select(count[:2], 2)
+            m.d.comb += [
+                source.eq(self.value_valid & met), unmasked.eq(Array(words)[count[:2]]),
+                self.value_take.eq(written & last), last.eq(count == FLOAT_WORDS - 1),
+                dead_bytes.eq(Cat(bit.replicate(FLOAT_BITS // 8) for bit in pair)),
+            ]
         with m.Else():
             elements = [data.View(CODE_LAYOUT, e) for e in self.codes.payload.elements]
             m.d.comb += [
-                source.eq(self.codes.valid & self.open & (~paired | companions.valid)),
-                dead.eq(Mux(self.mask, companions.payload.zeros, 0)),
-                word.eq(Cat(Mux(dead[i], 0, e.code) for i, e in enumerate(elements))),
-                last.eq(1),
-                self.codes.ready.eq(written),
-                companions.ready.eq(written & paired),
+                source.eq(self.codes.valid & self.open & met),
+                unmasked.eq(Cat(e.code for e in elements)),
+                self.codes.ready.eq(written), last.eq(1),
+                dead_bytes.eq(dead),
                 self.code_valid.eq(written & item.inside),
             ]
             with m.If(written & item.inside):

@@ -100,3 +100,18 @@ def multiply(m: Module, name: str, a: list[Value], b: list[Value]) -> list[Value
             row.append(total)
         carry_out = carry
     return [*result, *row, carry_out]
+
+
+def count(m: Module, name: str, planes: list[Value]) -> list[Value]:
+    """How many of `planes` are set, bit by bit, as planes, lowest first; by full adders."""
+    columns, weight = {0: list(planes)}, 0
+    while weight in columns:
+        column, level = columns[weight], 0
+        while len(column) > 1:
+            adder = full_add if len(column) > 2 else half_add
+            total, carry = adder(m, f"{name}_{weight}_{level}", *column[:3])
+            column = [*column[3:], total]
+            columns.setdefault(weight + 1, []).append(carry)
+            level += 1
+        columns[weight], weight = column, weight + 1
+    return [columns[i][0] for i in range(weight)]

@@ -1,6 +1,6 @@
 """What the drain reads: bias, aux, mask, norm, and statistics."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -89,8 +89,12 @@ class Sources(wiring.Component):
     def _aux(self, m):
         mode = self.registers.mode
         loops = drain_loops(self.config)
+        element = mode.aux == AuxMode.ELEMENT
+        strides = {loop: Mux(element, self.registers[f"output_{loop}"].stride,
+                             self.registers[f"aux_{loop}"].stride) for loop in loops}
         walker = tensor_walker(m, "aux_walker", self.registers, "aux", loops, place="output",
-                               start=self.start & mode.aux.any(), stop=self.clear)
+                               start=self.start & mode.aux.any(), stop=self.clear,
+                               strides=strides)
         m.submodules.expand = expand = Expand(config=self.config, loops=len(loops))
         m.submodules.aux_reader = reader = WordReader(config=self.config, loops=len(loops))
         connect(m, walker.items, expand.items)

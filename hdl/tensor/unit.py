@@ -1,6 +1,6 @@
 """The tensor unit: front end, checks, feed, cores, drain."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,12 +10,16 @@ from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.tensor.checks import Checks
 from hdl.tensor.core import Core
 from hdl.tensor.drain import Drain
-from hdl.tensor.events import TensorEvents
+from hdl.tensor.events import WORDS_BITS, TensorEvents
 from hdl.tensor.feed import Feed
+from hdl.tensor.planes import count
+from hdl.tensor.skipping_core import SkippingCore
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
-from isa.registers import Unit
+from isa.registers import Skip, Unit
+
+SLOT_BITS = 4  # of a number of words in a slot
 
 
 class TensorUnit(wiring.Component):
@@ -28,24 +32,24 @@ class TensorUnit(wiring.Component):
     Members
     -------
     command : UnitCommand, from control
-    stream, stationary : arrays of ReadPort of the scratchpad, one a core
+    stream, stationary : arrays of ReadPort of the scratchpad, one a core, of `slot` words
     aux : ReadPort, for what the drain reads
     output : WritePort
     events : TensorEvents, to the performance counters
 
     Timing
     ------
-    The first word enters the cores 10 cycles after `operation.start`. Done comes with the last
-    write, or, if later, with the end of the checks. After a trap or a stop it comes two cycles
-    later; requests that were not taken by then are withdrawn.
+    The first word enters the cores as `Feed` says. Done comes with the last write, or, if later,
+    with the end of the checks. After a trap or a stop it comes two cycles later; requests that were
+    not taken by then are withdrawn.
     """
 
     def __init__(self, *, config: Config):
         self.config = config
         super().__init__({
             "command": In(UnitCommand()),
-            "stream": Out(ReadPort(config)).array(config.cores),
-            "stationary": Out(ReadPort(config)).array(config.cores),
+            "stream": Out(ReadPort(config, config.slot)).array(config.cores),
+            "stationary": Out(ReadPort(config, config.slot)).array(config.cores),
             "aux": Out(ReadPort(config)),
             "output": Out(WritePort(config)),
             "events": Out(TensorEvents()),
@@ -70,11 +74,13 @@ class TensorUnit(wiring.Component):
             m.d.comb += [part.start.eq(front.operation.start), part.clear.eq(clear),
                          part.registers.eq(front.operation.registers)]
         m.d.comb += [
-            drain.positions_last.eq(feed.positions_last),
+            drain.positions_last.eq(checks.positions_last),
+            feed.known.eq(checks.known),
             feed.drained.eq(drain.drained),
+            *(to.eq(of) for to, of in zip(drain.untouched, feed.untouched, strict=True)),
         ]
         self._cores(m, front.operation.registers, feed, drain, clear)
-        self._events(m, front, feed, drain)
+        self._events(m, front, checks, feed, drain)
         return m
 
     def _control(self, m, operation, checks, feed, drain, clear):
@@ -110,41 +116,77 @@ class TensorUnit(wiring.Component):
             m.d.sync += running.eq(0)
 
     def _cores(self, m, registers, feed, drain, clear):
+        kind = Core if self.config.slot == 1 else SkippingCore
         for i in range(self.config.cores):
-            core = Core(config=self.config)
+            core = kind(config=self.config)
             if i == 0:
                 m.submodules.core_0 = core
             else:  # stands still in an operation that has no work for it
                 gated(m, f"core_{i}", feed.works[i], {f"core_{i}": core})
             m.d.comb += [
-                core.word.eq(feed.word[i]),
-                *(getattr(core, name).eq(feed.fed[i][name]) for name in
-                  ("valid", "position", "bank", "first")),
+                *(getattr(core, name).eq(feed.fed[i][name]) for name in ("bank", "first")),
                 core.s_format.eq(registers.mode.stationary),
                 core.m_format.eq(registers.mode.stream),
                 core.read_bank.eq(drain.read_bank),
                 core.read_position.eq(drain.read_position),
                 drain.poison[i].eq(core.poison),
                 *(drain.sum[i][tree].eq(core.sums[tree]) for tree in range(TREES)),
-                *(core.tile[tree][lane].eq(feed.tile[i][tree][lane])
-                  for tree in range(TREES) for lane in range(LANES)),
+            ]
+            if self.config.slot == 1:
+                m.d.comb += [
+                    core.valid.eq(feed.fed[i].valid),
+                    core.position.eq(feed.fed[i].position),
+                    core.word.eq(feed.word[i]),
+                    *(core.tile[tree][lane].eq(feed.tile[i][tree][lane])
+                      for tree in range(TREES) for lane in range(LANES)),
+                ]
+                continue
+            m.d.comb += [
+                core.valid.eq(feed.tree_valid[i]),
+                *(to.eq(of) for to, of in zip(core.position, feed.tree_position[i], strict=True)),
+                *(to.eq(of) for to, of in zip(core.word, feed.tree_word[i], strict=True)),
+                *(core.tile[place][tree].eq(feed.tiles[i][place][tree])
+                  for place in range(self.config.slot) for tree in range(TREES)),
+                *(to.eq(of) for to, of in zip(core.pick_word, feed.pick_word[i], strict=True)),
+                *(to.eq(of) for to, of in zip(core.pick_offset, feed.pick_offset[i], strict=True)),
             ]
         # a sum can be read when its last word was added, `tree_stages` cycles after it came
-        complete = feed.complete
+        complete = Cat(feed.complete, feed.complete_all)
         for stage in range(1, self.config.tree_stages + 1):
             following = Signal(len(complete), name=f"complete_{stage}")
             m.d.sync += following.eq(Mux(clear, 0, complete))
             complete = following
-        m.d.comb += drain.complete.eq(complete)
+        m.d.comb += Cat(drain.complete, drain.complete_all).eq(complete)
 
-    def _events(self, m, front, feed, drain):
+    def _events(self, m, front, checks, feed, drain):
         events, busy = self.events, front.command.busy
+        registers = front.operation.registers
+        # of the passes that were decided on in the last cycle
+        words, skipped = Signal(WORDS_BITS), Signal(WORDS_BITS)
+        positions = checks.positions_last + 1
+        rounds = Const(1, 1)  # of a pass
+        work = [fed.valid * TREES for fed in feed.fed]  # multiply-adds by core
+        if self.config.slot > 1:
+            elements = (registers.mode.skip & Skip.ELEMENTS).any()
+            rounds = Mux(elements, registers.reduction.r0[:SLOT_BITS], 1)
+            outputs = (registers.mode.skip & Skip.OUTPUTS).any()
+            work = [Cat(count(m, f"work_{i}", list(Mux(outputs, feed.tree_valid[i],
+                                                       Mux(fed.valid, feed.take[i], 0)))))
+                    for i, fed in enumerate(feed.fed)]
+            m.d.comb += [
+                events.skipped_elements.eq(sum(feed.skipped) * registers.positions.cores),
+                events.skipped_outputs.eq(sum(feed.dead)),
+            ]
+        m.d.sync += [words.eq(sum(feed.decided) * positions * rounds),
+                     skipped.eq(sum(feed.left_out) * positions)]
         m.d.comb += [
             events.busy.eq(busy),
             events.tag.eq(front.operation.tag),
             events.pc.eq(front.command.pc),
-            events.stream_word.eq(sum(feed.taken)),
-            events.cores.eq(sum(fed.valid for fed in feed.fed)),
+            events.stream_words.eq(Mux(registers.mode.skip != Skip.NONE, words,
+                                        sum(feed.taken))),
+            events.macs.eq(sum(work)),
+            events.skipped_tiles.eq(skipped * registers.positions.cores * TREES),
             events.wait_stream.eq(feed.wait_stream & busy),
             events.wait_stationary.eq(feed.wait_stationary & busy),
             events.wait_drain.eq(feed.wait_drain & busy),

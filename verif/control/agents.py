@@ -6,6 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT
+from hdl.tensor.events import SKIPPED
 from isa.assembler import assemble, to_bytes
 from isa.config import Config
 from isa.memmap import Control, Status, Trap, counter_offset
@@ -117,8 +118,8 @@ class Bench:
         self.tensor = Unit(dut, "tensor")
         self.vector = Unit(dut, "vector")
         self.draw = seeds.stdlib("control")
-        for member in ("busy", "tag", "pc", "stream_word", "cores", "wait_stream",
-                       "wait_stationary", "wait_drain", "saturations",
+        for member in ("busy", "tag", "pc", "stream_words", "macs", *SKIPPED,
+                       "wait_stream", "wait_stationary", "wait_drain", "saturations",
                        "saturations_e5m2", "nan"):
             getattr(dut, f"events__{member}").value = 0
         await streams.start(dut)

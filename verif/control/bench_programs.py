@@ -2,6 +2,8 @@
 
 import cocotb
 
+from hdl.control.counters import EIGHTHS
+from hdl.tensor.events import EIGHTH, WORDS_BITS
 from isa.memmap import (
     ID_VALUE,
     TAG_COUNTERS,
@@ -281,27 +283,30 @@ async def tensor_events(dut):
     b.load("sync wait=1\nhalt 0")  # nobody gives it: control stands still
 
     async def operation(tag, pc, cycles):
-        totals = {"cores": 0, "words": 0, "saturations": 0, "e5m2": 0, "waits": [0, 0, 0]}
+        totals = {"words": 0, "saturations": 0, "e5m2": 0, "waits": [0, 0, 0],
+                  **dict.fromkeys(EIGHTHS, 0)}
         e = {name: getattr(dut, f"events__{name}") for name in
-             ("busy", "tag", "pc", "stream_word", "cores", "wait_stream", "wait_stationary",
+             ("busy", "tag", "pc", "stream_words", *EIGHTHS, "wait_stream", "wait_stationary",
               "wait_drain", "saturations", "saturations_e5m2", "nan")}
         e["busy"].value, e["tag"].value, e["pc"].value = 1, tag, pc
         for _ in range(cycles):
-            words = b.draw.randrange(9)
-            cores = b.draw.randrange(words, 9) if words else 0
+            words = b.draw.randrange(1 << WORDS_BITS)
             saturations, wait = b.draw.randrange(9), b.draw.randrange(4)
-            e["stream_word"].value, e["cores"].value = words, cores
+            e["stream_words"].value = words
+            for name, bits in EIGHTHS.items():
+                count = b.draw.randrange(1 << bits)
+                e[name].value = count
+                totals[name] += count
             e["saturations"].value = saturations
             e["saturations_e5m2"].value = saturations // 2
             for i, name in enumerate(("wait_stream", "wait_stationary", "wait_drain")):
                 e[name].value = int(wait == i)
                 totals["waits"][i] += wait == i
-            totals["cores"] += cores
             totals["words"] += words
             totals["saturations"] += saturations
             totals["e5m2"] += saturations // 2
             await streams.cycles(dut)
-        for name in ("busy", "stream_word", "cores", "saturations", "saturations_e5m2",
+        for name in ("busy", "stream_words", *EIGHTHS, "saturations", "saturations_e5m2",
                      "wait_stream", "wait_stationary", "wait_drain"):
             e[name].value = 0
         await streams.cycles(dut)
@@ -321,7 +326,8 @@ async def tensor_events(dut):
         assert await read(tag_offset(tag, "words")) == sum(t["words"] for _, t in mine)
     for tag, cycles in plan[1:3]:  # the next operation follows after one cycle
         assert await read(tag_offset(tag, "span")) == cycles + 1
-    assert await read(counter_offset("macs")) == 64 * sum(t["cores"] for *_, t in done)
+    for name in EIGHTHS:
+        assert await read(counter_offset(name)) == EIGHTH * sum(t[name] for *_, t in done)
     assert await read(counter_offset("saturations")) == sum(t["saturations"] for *_, t in done)
     assert await read(counter_offset("saturations_e5m2")) == sum(t["e5m2"] for *_, t in done)
     assert await read(counter_offset("tensor_busy")) == sum(c for _, c, _ in done)

@@ -9,7 +9,8 @@ from verif import bench, seeds, streams
 GIVEN = bench.parameters()
 CONFIG = Config(**GIVEN.get("config", {}))
 WRITE = streams.shape_of(WritePort(CONFIG).members["request"].signature)
-READS, WRITES = GIVEN.get("reads", 1), GIVEN.get("writes", 1)
+READS, WRITES, WIDE = GIVEN.get("reads", 1), GIVEN.get("writes", 1), GIVEN.get("wide", 0)
+# Reads are given by the port's number, wide ports first, as an address and how many words.
 
 
 def zeros(word: int) -> int:
@@ -24,16 +25,22 @@ class Model:
         self.answers = {}
 
     def arbitrate(self, requests):
-        """Ports (a dict of addresses by number) that are taken: the lowest of each bank."""
-        owner = {}
+        """Ports that are taken, of a dict by number of addresses and words: those that have no
+        bank in common with a lower one's request."""
+        wanted, taken = set(), set()
         for port in sorted(requests):
-            owner.setdefault(requests[port] % CONFIG.banks, port)
-        return set(owner.values())
+            address, count = requests[port]
+            banks = {(address + i) % CONFIG.banks for i in range(count)}
+            if not banks & wanted:
+                taken.add(port)
+            wanted |= banks
+        return taken
 
     def step(self, reads, writes):
         taken = self.arbitrate(reads)
-        written = self.arbitrate({port: address for port, (address, _) in writes.items()})
-        self.answers = {port: self.words.get(reads[port]) for port in taken}
+        written = self.arbitrate({port: (address, 1) for port, (address, _) in writes.items()})
+        self.answers = {port: [self.words.get(reads[port][0] + i) for i in range(reads[port][1])]
+                        for port in taken}
         for port in written:
             address, value = writes[port]
             self.words[address] = value
@@ -47,7 +54,12 @@ class Ports:
         self.dut = dut
 
     def read(self, port, member):
-        return getattr(self.dut, f"read_ports__{port}__{member}")
+        name = f"wide_ports__{port}" if port < WIDE else f"read_ports__{port - WIDE}"
+        return getattr(self.dut, f"{name}__{member}")
+
+    def answer(self, port, member, word):
+        """A word of the answer."""
+        return streams.read(self.read(port, f"{member}__{word}" if port < WIDE else member))
 
     def write(self, port, member):
         return getattr(self.dut, f"write_ports__{port}__request__{member}")
@@ -56,21 +68,24 @@ class Ports:
 async def check(dut, model, reads, writes):
     """One cycle with the given requests; checks the answers to the previous one's."""
     ports = Ports(dut)
-    for port in range(READS):
+    for port in range(WIDE + READS):
+        address, count = reads.get(port, (0, 1))
         ports.read(port, "request__valid").value = int(port in reads)
-        ports.read(port, "request__payload").value = reads.get(port, 0)
+        ports.read(port, "request__payload").value = address
+        if port < WIDE:
+            ports.read(port, "wide").value = int(count > 1)
     for port in range(WRITES):
         address, value = writes.get(port, (0, 0))
         ports.write(port, "valid").value = int(port in writes)
         ports.write(port, "payload").value = streams.pack(WRITE,
                                                           {"address": address, "data": value})
     await streams.cycles(dut)
-    for port in range(READS):
+    for port in range(WIDE + READS):
         assert streams.read(ports.read(port, "valid")) == (port in model.answers)
-        word = model.answers.get(port)
-        if word is not None:
-            assert streams.read(ports.read(port, "data")) == word
-            assert streams.read(ports.read(port, "zeros")) == zeros(word)
+        for i, word in enumerate(model.answers.get(port, ())):
+            if word is not None:
+                assert ports.answer(port, "data", i) == word
+                assert ports.answer(port, "zeros", i) == zeros(word)
     taken, written = model.step(reads, writes)
     for port in reads:
         assert streams.read(ports.read(port, "request__ready")) == (port in taken)
@@ -78,7 +93,7 @@ async def check(dut, model, reads, writes):
         assert streams.read(ports.write(port, "ready")) == (port in written)
     lost = len(reads) - len(taken) + len(writes) - len(written)
     assert streams.read(dut.conflicts) == lost
-    assert streams.read(dut.words_read) == len(taken)
+    assert streams.read(dut.words_read) == sum(reads[port][1] for port in taken)
     assert streams.read(dut.words_written) == len(written)
     return taken, written
 
@@ -93,6 +108,14 @@ def _address(draw, banks, rows) -> int:
     return draw.choice(rows) * CONFIG.banks + draw.randrange(banks)
 
 
+def _read(draw, port, banks, rows) -> tuple[int, int]:
+    """Address and words of a request."""
+    address = _address(draw, banks, rows)
+    if port >= WIDE or draw.random() < 0.4:
+        return address, 1
+    return address & -CONFIG.slot, CONFIG.slot
+
+
 @cocotb.test()
 async def random_traffic(dut):
     draw = seeds.stdlib("scratchpad")
@@ -105,9 +128,9 @@ async def random_traffic(dut):
         rows = [draw.randrange(CONFIG.bank_words) for _ in range(3)] + [CONFIG.bank_words - 1, 0]
         reads, writes = {}, {}
         for _ in range(400):
-            for port in range(READS):
+            for port in range(WIDE + READS):
                 if port not in reads and draw.random() < busy:
-                    reads[port] = _address(draw, banks, rows)
+                    reads[port] = _read(draw, port, banks, rows)
             for port in range(WRITES):
                 if port not in writes and draw.random() < busy:
                     writes[port] = (_address(draw, banks, rows), _word(draw))
@@ -124,10 +147,10 @@ async def read_in_the_cycle_of_the_write_is_old(dut):
     await streams.start(dut)
     place = CONFIG.words - 1
     await check(dut, model, {}, {0: (place, 0x0123456789ABCDEF)})
-    await check(dut, model, {0: place}, {0: (place, 0x8000000000000080)})
-    assert model.answers[0] == 0x0123456789ABCDEF
-    await check(dut, model, {0: place}, {})
-    assert model.answers[0] == 0x8000000000000080
+    await check(dut, model, {0: (place, 1)}, {0: (place, 0x8000000000000080)})
+    assert model.answers[0] == [0x0123456789ABCDEF]
+    await check(dut, model, {0: (place, 1)}, {})
+    assert model.answers[0] == [0x8000000000000080]
     await check(dut, model, {}, {})
 
 
@@ -140,5 +163,5 @@ async def every_word_is_its_own(dut):
     for address in addresses:
         await check(dut, model, {}, {WRITES - 1: (address, address * 0x9E3779B97F4A7C15 % 2**64)})
     for address in addresses:
-        await check(dut, model, {READS - 1: address}, {})
+        await check(dut, model, {WIDE + READS - 1: (address, 1)}, {})
     await check(dut, model, {}, {})

@@ -8,14 +8,16 @@ MODULE = "verif.memory.bench_scratchpad"
 SMALLEST = {"scratchpad_kib": 1, "banks": 16}
 
 
-@pytest.mark.parametrize("changes, reads, writes", [
-    ({}, 6, 4),
-    (SMALLEST, 1, 1),
-    (SMALLEST, 3, 5),
+@pytest.mark.parametrize("changes, ports", [
+    ({}, {"reads": 6, "writes": 4}),
+    (SMALLEST, {"reads": 1, "writes": 1}),
+    (SMALLEST, {"reads": 3, "writes": 5}),
+    ({"slot": 4}, {"reads": 3, "writes": 2, "wide": 4}),
+    ({**SMALLEST, "slot": 8}, {"reads": 1, "writes": 1, "wide": 3}),
 ])
-def test_scratchpad(changes, reads, writes):
-    bench.run(Scratchpad(config=Config(**changes), reads=reads, writes=writes), MODULE,
-              parameters={"config": changes, "reads": reads, "writes": writes})
+def test_scratchpad(changes, ports):
+    bench.run(Scratchpad(config=Config(**changes), **ports), MODULE,
+              parameters={"config": changes, **ports})
 
 
 @pytest.mark.parametrize("ports", [{"reads": 0, "writes": 1}, {"reads": 1, "writes": 0}])

@@ -106,7 +106,7 @@ async def _begin(dut):
     return Driver(dut, config, seeds.generator("core"))
 
 
-def _codes(rng, special: float) -> bytes:
+def random_codes(rng, special: float) -> bytes:
     """A row of codes, zeros and NaN among them."""
     codes = rng.integers(0, 256, LANES)
     codes[codes & 0x7F >= 0x7C] ^= 0x40  # no NaN and no infinity of either format
@@ -126,13 +126,13 @@ async def random_words(dut):
         near = 0
         for _ in range(cycles):
             if rng.random() < 0.1:
-                driver.load([_codes(rng, 0.002) for _ in range(TREES)])
+                driver.load([random_codes(rng, 0.002) for _ in range(TREES)])
             # Runs at one position, steps to the next one, and jumps.
             near = [near, near, near + 1, int(rng.integers(config.block))][rng.integers(4)]
             address = int(rng.random() < 0.2), near % config.block
             fresh = not any(item and item[3] == address for item in driver.pending)
             first = rng.random() < 0.1 or (fresh and address not in driver.model.accumulators)
-            word = _codes(rng, 0.002) if rng.random() < 0.8 else None
+            word = random_codes(rng, 0.002) if rng.random() < 0.8 else None
             read = address if rng.random() < 0.5 else None
             await driver.cycle(word, address, int(first), read)
     await driver.flush()
@@ -145,10 +145,10 @@ async def same_position_every_cycle(dut):
     driver = await _begin(dut)
     config, rng = driver.config, driver.rng
     driver.formats(*exact.pairs(config.mode)[-1])
-    driver.load([_codes(rng, 0) for _ in range(TREES)])
+    driver.load([random_codes(rng, 0) for _ in range(TREES)])
     address = (1, config.block - 1)
     for index in range(200):
-        await driver.cycle(_codes(rng, 0), address, int(index % 50 == 0), address)
+        await driver.cycle(random_codes(rng, 0), address, int(index % 50 == 0), address)
     await driver.flush()
     assert driver.checked >= 190
 

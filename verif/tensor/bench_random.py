@@ -4,12 +4,17 @@ import cocotb
 
 from isa.config import Config
 from isa.memmap import Trap
+from isa.registers import Skip
 from verif import bench, seeds
 from verif.tensor.driver import Driver, describe
 from verif.tensor.random_operations import Operations
 
 GIVEN = bench.parameters()
 CONFIG = Config(**GIVEN["config"])
+SKIPS = [Skip.NONE, Skip.TILES]
+if CONFIG.slot > 1:
+    SKIPS += [skip | tiles for skip in (Skip.ELEMENTS, Skip.OUTPUTS)
+              for tiles in (Skip.NONE, Skip.TILES)]
 STALLS = (0, 0, 0, 0.1, 0.5)
 
 
@@ -20,13 +25,19 @@ async def operations(dut):
     source = Operations(CONFIG, draw)
     source.fill(driver.words)
     await driver.start()
-    seen = {"nan": 0, "saturations": 0, "trap": 0}
+    cases = ["nan", "saturations", "trap", "skipped_tiles"]
+    if CONFIG.slot > 1:
+        cases += ["skipped_elements", "skipped_outputs"]
+    seen = dict.fromkeys(cases, 0)
     for number in range(GIVEN["count"]):
         if number % 4 == 0:
             source.fill(driver.words)
-        values = source.operation()
-        broken = number % 10 == 9
-        if broken:
+        broken = number % 10 == 9  # what is left out may be what would trap
+        values = source.operation(Skip.NONE if broken else Skip(int(draw.choice(SKIPS))))
+        if number % 10 == 4 and CONFIG.slot > 1:  # slots that are not aligned
+            broken, values = True, source.operation(Skip.ELEMENTS)
+            values["tensor.stream.base"]["address"] += 1
+        elif broken:
             stream = str(draw.choice(["stream", "stationary", "output"]))
             away = CONFIG.words // 2 * (1 if stream == "output" else -1)
             values[f"tensor.{stream}.base"]["address"] += int(draw.choice([away, 1 << 19]))
@@ -38,8 +49,7 @@ async def operations(dut):
             raise AssertionError(f"operation {number}, stall {driver.memory.stall}:\n"
                                  f"{describe(values)}\n{error}") from None
         assert broken or done.trap == Trap.NONE
-        seen["nan"] += done.nan
-        seen["saturations"] += done.saturations > 0
-        seen["trap"] += done.trap != Trap.NONE
+        for name in seen:
+            seen[name] += getattr(done, name) > 0
     cocotb.log.info("%d operations; of these with: %s", GIVEN["count"], seen)
     assert all(seen.values()), "some case was never met"

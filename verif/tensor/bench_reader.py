@@ -11,14 +11,15 @@ from verif.tensor.memory import Memory, zeros
 
 GIVEN = bench.parameters()
 CONFIG = Config(**GIVEN["config"])
-LOOPS = GIVEN["loops"]
-MEMBERS = WordReader(config=CONFIG, loops=LOOPS).signature.members
+LOOPS, WORDS = GIVEN["loops"], GIVEN["words"]  # of a wide request
+MEMBERS = WordReader(config=CONFIG, loops=LOOPS, words=WORDS).signature.members
 ITEM, WORD = (streams.shape_of(MEMBERS[name].signature) for name in ("items", "words"))
 DRAW = seeds.stdlib("reader")
 
 
 async def begin(dut):
     dut.clear.value = 0
+    narrow(dut)
     words = [DRAW.getrandbits(64) & DRAW.getrandbits(64) & DRAW.getrandbits(64)
              for _ in range(CONFIG.words)]
     await streams.start(dut)
@@ -26,21 +27,51 @@ async def begin(dut):
     return memory, streams.Source(dut, "items", ITEM), streams.Sink(dut, "words", WORD)
 
 
-def draw_items(count):
+def narrow(dut):
+    if WORDS > 1:
+        dut.wide.value = 0
+
+
+def draw_items(count, number=1):
     items = []
     for _ in range(count):
         inside = int(DRAW.random() < 0.8)
         address = DRAW.randrange(CONFIG.words) if inside else DRAW.getrandbits(ADDRESS_BITS)
+        address &= -number
         items.append({"address": address, "inside": inside, "last": DRAW.getrandbits(LOOPS)})
     return items
 
 
-def expected(items, words):
+def expected(items, words, number=1):
+    """Words with their flags, lists if there are wide requests."""
     given = []
     for item in items:
-        data = words[item["address"]] if item["inside"] else 0
-        given.append({"data": data, "zeros": zeros(data), "last": item["last"]})
+        data = [words[item["address"] + i] if item["inside"] else 0 for i in range(number)]
+        flags = [zeros(word) for word in data]
+        given.append({"data": data, "zeros": flags, "last": item["last"]} if WORDS > 1 else
+                     {"data": data[0], "zeros": flags[0], "last": item["last"]})
     return given
+
+
+def first(received):
+    """Without the words that only a wide request asks for."""
+    return received if WORDS == 1 else [
+        item | {name: item[name][:1] for name in ("data", "zeros")} for item in received]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms", skip=WORDS == 1)
+async def wide(dut):
+    memory, source, sink = await begin(dut)
+    dut.wide.value = 1
+    for _ in range(20):
+        memory.stall, source.stall, sink.stall = (DRAW.choice([0, 0.3, 0.8]) for _ in range(3))
+        items = draw_items(40, WORDS)
+        source.put(items)
+        assert await sink.receive(len(items)) == expected(items, memory.words, WORDS)
+    await source.drain()
+    source.put([{"address": 1, "inside": 0, "last": 0}, {"address": WORDS + 1, "inside": 1}])
+    await streams.cycles(dut, 10)
+    assert dut.trap.value == 1, "not a multiple"
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -51,7 +82,7 @@ async def random_items(dut):
         memory.stall, source.stall, sink.stall = (DRAW.choice([0, 0.3, 0.8]) for _ in range(3))
         items = draw_items(40)
         source.put(items)
-        assert await sink.receive(len(items)) == expected(items, memory.words)
+        assert first(await sink.receive(len(items))) == expected(items, memory.words)
         taken += sum(item["inside"] for item in items)
         assert memory.taken == taken, "a bank was read for what is outside"
 
@@ -74,6 +105,7 @@ async def full_rate(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def traps(dut):
     dut.clear.value = 0
+    narrow(dut)
     dut.items__valid.value = 0
     await streams.start(dut)
     memory = Memory(dut, CONFIG, [0] * CONFIG.words, reads=["port"])
@@ -90,7 +122,7 @@ async def traps(dut):
         dut.items__valid.value = 0
         await streams.cycles(dut, 2)
     assert memory.taken == 0
-    assert not any(word["data"] for word in sink.items)
+    assert not any(first(sink.items)[i]["data"] not in (0, [0]) for i in range(len(sink.items)))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -108,4 +140,4 @@ async def clears(dut):
         sink.stall = 0.0
         items = draw_items(5)
         source.put(items)
-        assert await sink.receive(5) == expected(items, memory.words)
+        assert first(await sink.receive(5)) == expected(items, memory.words)

@@ -6,7 +6,7 @@ import numpy as np
 from isa.config import Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
-from isa.registers import AuxMode, StatsMode
+from isa.registers import AuxMode, Skip, StatsMode
 from verif import bench, seeds
 from verif.tensor.driver import Driver, registers
 from verif.tensor.operations import convolution, gemm
@@ -160,8 +160,37 @@ async def specials(dut):
 
 
 # what only FP8 outputs have
-NARROW = ({"mask": 1}, {"stats": StatsMode.SQUARE}, {"stats": StatsMode.NORM},
-          {"aux": AuxMode.ELEMENT})
+NARROW = ({"stats": StatsMode.SQUARE}, {"stats": StatsMode.NORM}, {"aux": AuxMode.ELEMENT})
+
+
+def skips():
+    """Rows of `small_gemm` that what is skipped does not go with."""
+    elements, outputs = {"skip": Skip.ELEMENTS}, {"skip": Skip.OUTPUTS, "mask": 1}
+    ones = {"reduction": {"r0": 1}}
+    if CONFIG.slot == 1:
+        return [ones | {"mode": elements}, {"mode": outputs}]
+    apart = [{"stride": 2}, {"stride": 1, "dy": 1}, {"stride": 1, "dx": 1}]
+    return [
+        ones | {"mode": {"skip": Skip.ELEMENTS | Skip.OUTPUTS, "mask": 1}},
+        ones | {"mode": elements | {"turn_stream": 1}},
+        {"mode": outputs | {"turn_stream": 1}},
+        {"mode": elements, "reduction": {"r0": CONFIG.slot + 1}, "stream__r0": {"stride": 1}},
+        *({"mode": elements, "reduction": {"r0": 2}, "stream__r0": step} for step in apart),
+        *({"mode": outputs, "stream__p0": step} for step in apart),
+        {"mode": {"skip": Skip.OUTPUTS}},
+        {"mode": outputs | {"turn_output": 1}},
+        *({"mode": outputs, "positions": {"p0": p0}} for p0 in {1, CONFIG.slot - 1}),
+    ]
+
+
+def slots():
+    """Rows of `small_gemm` with slots that may not be read."""
+    if CONFIG.slot == 1:
+        return []
+    outputs = {"skip": Skip.OUTPUTS, "mask": 1}
+    return [{"mode": outputs, "stream__base": {"address": 1}},
+            {"mode": outputs, "mask__base": {"address": CONFIG.words - 1},
+             "aux__p0": {"stride": 1}}]
 
 
 @cocotb.test(**TEST)
@@ -190,8 +219,8 @@ async def traps(dut):
         (Trap.SHAPE, changed(mode={"turn_output": 1, "bias": 1})),
         (Trap.SHAPE, changed(mode={"turn_output": 1, "stats": 1})),
         *((Trap.SHAPE, changed(mode={**mode, "output": 2})) for mode in NARROW),
-        *((Trap.SHAPE, changed(mode={**mode, "output": 3})) for mode in (NARROW[0], NARROW[3])),
-        *((Trap.SHAPE, changed(mode={**mode, "aux": AuxMode.RAW})) for mode in NARROW[:3]),
+        *((Trap.SHAPE, changed(mode={**mode, "output": 3})) for mode in NARROW),
+        *((Trap.SHAPE, changed(mode={**mode, "aux": AuxMode.RAW})) for mode in NARROW[:2]),
         (Trap.SHAPE, changed(mode={"aux": 3})),
         (Trap.SHAPE, changed(mode={"stats": 3})),
         (Trap.SHAPE, changed(groups={"groups": 0})),
@@ -199,6 +228,8 @@ async def traps(dut):
         (Trap.SHAPE, changed(groups={"groups": 15})),
         (Trap.SHAPE, changed(groups={"groups": 2}, positions={"cores": CONFIG.cores})),
         (Trap.SHAPE, changed(groups={"groups": 2, "merge": 1}, positions={"cores": CONFIG.cores})),
+        *((Trap.SHAPE, changed(**rows)) for rows in skips()),
+        *((Trap.ADDRESS, changed(**rows)) for rows in slots()),
         *((Trap.SHAPE, changed(mode={"output": 3, f: 1})) for f in ("bias", "relu", "stochastic")),
         (Trap.DEPTH, changed(reduction={"r1": 4095, "r2": 4095, "r3": 4095})),
         (Trap.ADDRESS, changed(stream__base={"address": CONFIG.words})),
@@ -241,3 +272,19 @@ async def stops(dut):
         driver.memory.stall = 0.1
         await driver.check(registers(output__base={"address": HALF}))
         assert driver.memory.writes == before + 1
+
+
+@cocotb.test(skip=CONFIG.slot == 1, **TEST)
+async def stops_of_walks(dut):
+    """What was read of masks and words is forgotten."""
+    driver = await begin(dut)
+    values = small_gemm(mode={"scale": -4, "mask": 1, "skip": Skip.OUTPUTS},
+                        aux__p0={"stride": 1}, aux__b0={"stride": CONFIG.block})
+    for stop_after in (*range(10, 26), 40, 57):
+        driver.memory.stall = 0.3
+        done = await driver.run(values, stop_after=stop_after)
+        assert done.cycles <= stop_after + 4
+        driver.words[HALF:] = 0
+        driver.words[:64] = moderate(64)  # other masks
+        driver.memory.stall = 0
+        await driver.check(values, legal=True)

@@ -6,7 +6,9 @@ from functools import partial
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from hdl.control.counters import EIGHTHS
 from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT
+from hdl.tensor.events import EIGHTH
 from isa.fields import encode
 from isa.memmap import Trap
 from isa.registers import REGISTERS, Unit, of_unit
@@ -16,7 +18,8 @@ from verif import seeds, streams
 from verif.registers import registers as registers_of
 from verif.tensor.memory import Memory
 
-LIMIT = 20_000  # cycles of one operation
+COUNTED = (*EIGHTHS, "stream_words", "saturations", "saturations_e5m2", "nan")  # as in the model
+LIMIT = 60_000  # cycles of one operation
 registers = partial(registers_of, Unit.TENSOR)
 
 
@@ -26,8 +29,11 @@ class Done:
 
     trap: Trap = Trap.NONE
     cycles: int = 0  # from start to done
-    words: int = 0  # that entered the cores
+    stream_words: int = 0
     macs: int = 0
+    skipped_tiles: int = 0
+    skipped_outputs: int = 0
+    skipped_elements: int = 0
     saturations: int = 0
     saturations_e5m2: int = 0
     nan: bool = False
@@ -109,10 +115,10 @@ class Driver:
         dut, done = self.dut, Done()
         edge = RisingEdge(dut.clk)
         events = {name: getattr(dut, f"events__{name}") for name in (
-            "stream_word", "cores", "saturations", "saturations_e5m2", "nan", "wait_stream",
+            "stream_words", *EIGHTHS, "saturations", "saturations_e5m2", "nan", "wait_stream",
             "wait_stationary", "wait_drain")}
-        counted = ("saturations", "saturations_e5m2", "wait_stream", "wait_stationary",
-                   "wait_drain")
+        counted = ("stream_words", "saturations", "saturations_e5m2", "wait_stream",
+                   "wait_stationary", "wait_drain")
         for cycle in range(LIMIT):
             if cycle == stop_after:
                 dut.command__stop.value = 1
@@ -127,9 +133,10 @@ class Driver:
             if cycle == 0:
                 assert streams.read(dut.events__tag) == tag
                 assert streams.read(dut.events__pc) == pc
-            if events["stream_word"].value:
-                done.words += streams.read(events["stream_word"])
-                done.macs += 64 * streams.read(events["cores"])
+            for name in EIGHTHS:
+                if events[name].value:
+                    setattr(done, name,
+                            getattr(done, name) + EIGHTH * streams.read(events[name]))
             if events["nan"].value:
                 done.nan = True
             for name in counted:
@@ -152,9 +159,8 @@ class Driver:
             f"{differ.size} words differ, the first:",
             *(f"{i:6}: {int(self.words[i]):016x}, expected {int(expected[i]):016x}"
               for i in differ[:12])])
-        assert (done.macs, done.words, done.saturations, done.saturations_e5m2, done.nan) == (
-            outcome.macs, outcome.stream_words, outcome.saturations, outcome.saturations_e5m2,
-            outcome.nan), (done, outcome)
+        for name in COUNTED:
+            assert getattr(done, name) == getattr(outcome, name), (name, done, outcome)
         return done
 
 

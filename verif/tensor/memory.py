@@ -15,9 +15,17 @@ def zeros(word: int) -> int:
 class _Read:
     def __init__(self, dut, name):
         self.name = name
-        self.asked, self.ready, self.address, self.valid, self.data, self.zeros = (
+        self.asked, self.ready, self.address, self.valid = (
             getattr(dut, f"{name}__{part}") for part in (
-                "request__valid", "request__ready", "request__payload", "valid", "data", "zeros"))
+                "request__valid", "request__ready", "request__payload", "valid"))
+        self.wide = getattr(dut, f"{name}__wide", None)
+        self.words = []  # data and flags
+        if self.wide is None:
+            self.words.append((getattr(dut, f"{name}__data"), getattr(dut, f"{name}__zeros")))
+        while hasattr(dut, f"{name}__data__{len(self.words)}"):
+            i = len(self.words)
+            self.words.append((getattr(dut, f"{name}__data__{i}"),
+                               getattr(dut, f"{name}__zeros__{i}")))
         self.ready.value = self.valid.value = 0
         self.open = self.answered = False
 
@@ -33,6 +41,8 @@ class _Write:
 
 class Memory:
     """Answers read ports, and takes writes, of a device with `ReadPort` and `WritePort`.
+
+    A wide request is answered with words that follow each other; else all but the first are noise.
 
     Parameters
     ----------
@@ -66,15 +76,20 @@ class Memory:
 
     def _answer(self, port):
         if port.open and port.asked.value:
-            data = int(self.words[streams.read(port.address)])
-            self.taken += 1
+            first = streams.read(port.address)
+            number = len(port.words) if port.wide is not None and port.wide.value else 1
+            assert first % number == 0, "a wide request that is not aligned"
+            self.taken += number
             port.valid.value = 1
-            port.data.value = data
-            port.zeros.value = zeros(data)
+            for i, (data, flags) in enumerate(port.words):
+                word = int(self.words[first + i]) if i < number else self._random.getrandbits(64)
+                data.value = word
+                flags.value = zeros(word)
             port.answered = True
         elif port.answered:
             port.valid.value = 0
-            port.data.value = self._random.getrandbits(64)  # nobody may look at it
+            for data, _ in port.words:
+                data.value = self._random.getrandbits(64)  # nobody may look at it
             port.answered = False
         self._decide(port)
 

@@ -14,6 +14,7 @@ from isa.registers import (
     STRIDE_BITS,
     TENSOR_STREAMS,
     AuxMode,
+    Skip,
     StatsMode,
     Unit,
 )
@@ -21,6 +22,7 @@ from sim.loops import nest
 from sim.registers import defaults
 
 WRAP = 1 << ADDRESS_BITS
+RUN = 32  # words that are zero together
 TRIES = 200  # at a stream that fits its region
 
 
@@ -43,7 +45,8 @@ class Operations:
                         "raw": (2 * quarter, 3 * quarter),
                         "stats": (3 * quarter, 7 * quarter // 2),
                         "bias": (7 * quarter // 2, 4 * quarter),
-                        "output": (4 * quarter, 8 * quarter)}
+                        "output": (4 * quarter, 8 * quarter),
+                        "beside": (4 * quarter, 6 * quarter)}  # as large as that of the stream
 
     def chance(self, probability):
         return bool(self.draw.random() < probability)
@@ -61,6 +64,9 @@ class Operations:
         if self.chance(0.5):
             codes = (codes & 0x80) | (0x28 + codes % 0x18).astype(np.uint8)
         codes[draw.random(codes.shape) < draw.choice([0.05, 0.5, 0.9])] = 0
+        codes[draw.random(words.size) < draw.choice([0, 0.5, 0.9])] = 0
+        runs = draw.random(-(-words.size // RUN)) < draw.choice([0, 0.3, 0.8])
+        codes[np.repeat(runs, RUN)[:words.size]] = 0  # whole tiles
         words[:] = codes.view(np.uint64)[:, 0]
         for region in ("raw", "stats"):
             first, end = self.regions[region]
@@ -92,8 +98,8 @@ class Operations:
             counts[str(loop)] = self.below(1, max(1, min(room, 6 if self.chance(0.7) else 32)))
         return counts
 
-    def operation(self):
-        """Registers of an operation that is in order."""
+    def operation(self, skip=Skip.NONE):
+        """Registers of an operation that is in order, and skips what it is told to."""
         config, draw = self.config, self.draw
         r = defaults(Unit.TENSOR)
         mode = r["tensor.mode"]
@@ -112,24 +118,30 @@ class Operations:
                                  strict=True))
             turnable = True
         q0 = int(draw.choice([1, 2, 4, 8]))
+        outputs, slots = bool(skip & Skip.OUTPUTS), bool(skip & (Skip.OUTPUTS | Skip.ELEMENTS))
+        if outputs:
+            positions = self._slots(positions, min(room, config.block))
         r["tensor.positions"] = {**positions, "q0": q0, "q1": TREES // q0,
                                  "cores": cores}
         merged = groups if r["tensor.groups"]["merge"] else 1
         if merged > config.max_passes:
             merged, r["tensor.groups"]["merge"] = 1, 0
-        r["tensor.reduction"] = self.counts(
-            REDUCTION, min(config.max_passes // merged, self.below(1, 6)))
+        passes = config.max_passes // merged
+        r["tensor.reduction"] = self.counts(REDUCTION, min(passes, self.below(1, 6)))
+        if skip & Skip.ELEMENTS:
+            self._rounds(r["tensor.reduction"], passes)
         room //= prod(positions.values())
         r["tensor.blocks"] = self.counts(BLOCKS, max(1, min(room, self.below(1, 5))))
         wide = sum(f is E5M2 for f in MODES[config.mode])
         mode["stationary"] = self.below(0, min(wide, 1))
         mode["stream"] = self.below(0, min(wide - mode["stationary"], 1))
         mode["transpose"] = self.below(0, 1)
-        mode["turn_stream"] = int(turnable and self.chance(0.5))
-        mode["turn_output"] = int(turnable and fp8 and self.chance(0.4))
+        mode["skip"] = int(skip)
+        mode["turn_stream"] = int(turnable and not slots and self.chance(0.5))
+        mode["turn_output"] = int(turnable and not outputs and fp8 and self.chance(0.4))
         mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 1]))
         beside = fp8 and mode["aux"] != AuxMode.RAW
-        mode["mask"] = int(beside and self.chance(0.4))
+        mode["mask"] = int(outputs or self.chance(0.4))
         mode["stats"] = self._stats(mode, wide) if beside and not mode["turn_output"] else 0
         mode["bias"] = int(not raw and not mode["turn_output"] and self.chance(0.4))
         mode["relu"] = int(not raw and self.chance(0.3))
@@ -144,15 +156,36 @@ class Operations:
             0, min(2**32 - 1, config.max_passes - merged * prod(r["tensor.reduction"].values())))
         self._place(r, "stream", "stream", 1)
         self._place(r, "stationary", "stationary", 1)
-        self._place(r, "output", "output", width)
+        self._place(r, "output", "beside" if mode["aux"] == AuxMode.ELEMENT else "output", width)
         self._place(r, "bias", "bias", 4)
         raw = mode["aux"] == AuxMode.RAW
         self._place(r, "aux", "raw" if raw else "stream", config.raw_words if raw else 1)
         for stream in ("mask", "norm"):  # anywhere near: they have the steps of aux
             base = r["tensor.aux.base"]["address"]
             r[f"tensor.{stream}.base"]["address"] = (base + self.below(0, 3)) % WRAP
+        if mode["aux"] == AuxMode.ELEMENT:  # it has the steps of output
+            away = self.regions["output"][0] - self.regions["stream"][0]
+            base = r["tensor.output.base"]["address"] - away
+            r["tensor.aux.base"]["address"] = base % WRAP
         self._place(r, "stats", "stats", 2 * config.raw_words)
         return r
+
+    def _rounds(self, reduction, most):
+        """Makes r0 that of slots, at most `most` passes in all."""
+        slot = self.config.slot
+        r0 = slot if self.chance(0.5) else min(slot, reduction["r0"])
+        reduction["r0"] = max(1, min(r0, most * reduction["r0"] // prod(reduction.values())))
+
+    def _slots(self, positions, most):
+        """Positions with whole slots of p0, at most `most`."""
+        slot = self.config.slot
+        p0 = -(-positions["p0"] // slot) * slot
+        assert p0 <= most
+        positions = {**positions, "p0": p0}
+        for loop in ("p1", "p2"):
+            others = prod(positions.values()) // positions[loop]
+            positions[loop] = max(1, min(positions[loop], most // others))
+        return positions
 
     def _groups(self):
         """Cores of a group and groups."""
@@ -171,6 +204,15 @@ class Operations:
             allowed.append(StatsMode.NORM)
         return int(self.draw.choice(allowed))
 
+    def _alike(self, r, wide):
+        """Makes some blocks have the tiles of others, and the words of a tile consecutive."""
+        still = {"stride": 0, "dy": 0, "dx": 0}
+        for loop in BLOCKS:
+            if self.chance(0.4):
+                r[f"tensor.stationary.{loop}"] = dict(still)
+        if wide:
+            r["tensor.stationary.q0"] = still | {"stride": 1}
+
     def _place(self, r, stream, region, width):
         """Strides, window and base of a stream, so that what is inside lies in its region."""
         first, end = self.regions[region]
@@ -186,6 +228,9 @@ class Operations:
             counts["group"] = 1
         axes = loops[::-1]
         window = self.chance(0.5)
+        skip = Skip(r["tensor.mode"]["skip"]) & ~Skip.TILES if stream == "stream" else Skip.NONE
+        wide = stream == "stationary" and self.chance(0.4)
+        slot = self.config.slot if skip or wide else 1
         for attempt in range(TRIES):
             reach = max(1, 40 - attempt // 4)
             dense = width
@@ -197,8 +242,14 @@ class Operations:
                 if attempt % 4 == 3:  # one loop within another
                     row["stride"] = dense * self.draw.choice([-1, 1]).item()
                     dense *= counts[loop]
+                row["stride"] *= slot
                 if bounded and window:
                     row["dy"], row["dx"] = self.below(-2, 3), self.below(-2, 3)
+            loop = {Skip.OUTPUTS: "p0", Skip.ELEMENTS: "r0"}.get(skip)
+            if loop and (loop == "p0" or counts["r0"] > 1):
+                r[f"tensor.stream.{loop}"] = {"stride": 1, "dy": 0, "dx": 0}
+            if stream == "stationary":
+                self._alike(r, wide)
             if bounded and window:
                 r[f"tensor.{stream}.window"] = {
                     "y": self.below(-3, 3), "x": self.below(-3, 3),
@@ -214,7 +265,7 @@ class Operations:
             if stream == "aux":
                 room -= 3
             if room >= 0 and (stream != "output" or _apart(offsets, width)):
-                base = first - low + self.below(0, room)
+                base = first - low + slot * self.below(0, room // slot)
                 r[f"tensor.{stream}.base"]["address"] = base % WRAP
                 return
         raise AssertionError(f"no place for {stream} {counts}")

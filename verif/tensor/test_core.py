@@ -1,6 +1,7 @@
 import pytest
 
 from hdl.tensor.core import Core
+from hdl.tensor.skipping_core import SkippingCore
 from isa.config import Config, ConfigError
 from verif import bench
 
@@ -14,6 +15,17 @@ from verif import bench
 ])
 def test_core(changes, cycles):
     bench.run(Core(config=Config(**changes)), "verif.tensor.bench_core",
+              parameters={"config": changes, "cycles": cycles})
+
+
+@pytest.mark.parametrize("changes, cycles", [
+    ({"slot": 4, "reach": 2}, 600),
+    ({"slot": 2, "block": 2, "tree_stages": 0}, 400),
+    ({"slot": 8, "reach": 3, "block": 8, "tree_stages": 3, "mode": "e4m3",
+      "accumulator_bits": 40}, 400),
+])
+def test_skipping_core(changes, cycles):
+    bench.run(SkippingCore(config=Config(**changes)), "verif.tensor.bench_skipping_core",
               parameters={"config": changes, "cycles": cycles})
 
 

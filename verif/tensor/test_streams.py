@@ -1,6 +1,8 @@
 import pytest
 
+from hdl.streams.queue import Queue
 from hdl.streams.reader import WordReader
+from hdl.streams.walk import Walk
 from hdl.streams.walker import Walker
 from hdl.tensor.turn import Turn
 from isa.config import Config
@@ -17,10 +19,27 @@ def test_walker(loops, bounded):
               parameters={"loops": loops, "bounded": bounded})
 
 
-@pytest.mark.parametrize("changes, loops", [({}, 3), ({"scratchpad_kib": 1}, 1)])
-def test_reader(changes, loops):
-    bench.run(WordReader(config=Config(**changes), loops=loops), "verif.tensor.bench_reader",
-              parameters={"config": changes, "loops": loops})
+@pytest.mark.parametrize("loops, outer", [(["a"], 1), (["p0", "p1", "p2"], 8)])
+def test_walk(loops, outer):
+    bench.run(Walk(loops=loops, outer=outer), "verif.tensor.bench_walk",
+              parameters={"loops": loops, "outer": outer})
+
+
+@pytest.mark.parametrize("changes, loops, words", [
+    ({}, 3, 1),
+    ({"scratchpad_kib": 1}, 1, 1),
+    ({"slot": 4}, 2, 4),
+])
+def test_reader(changes, loops, words):
+    bench.run(WordReader(config=Config(**changes), loops=loops, words=words),
+              "verif.tensor.bench_reader",
+              parameters={"config": changes, "loops": loops, "words": words})
+
+
+@pytest.mark.parametrize("depth, bits", [(1, 3), (5, 40)])
+def test_queue(depth, bits):
+    bench.run(Queue(layout=bits, depth=depth), "verif.tensor.bench_queue",
+              parameters={"depth": depth, "bits": bits})
 
 
 @pytest.mark.parametrize("element_bits, last_bits", [(8, 2), (9, 1)])
@@ -32,5 +51,7 @@ def test_turn(element_bits, last_bits):
 def test_constructor_errors():
     with pytest.raises(ValueError, match="loops is empty"):
         Walker(loops=())
+    with pytest.raises(ValueError, match="depth = 0: must be at least 1"):
+        Queue(layout=1, depth=0)
     with pytest.raises(ValueError, match="element_bits = 0, last_bits = 1: must be at least 1"):
         Turn(element_bits=0, last_bits=1)

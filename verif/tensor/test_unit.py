@@ -12,6 +12,10 @@ CONFIGS = {
     "four": {**SMALL, "block": 16, "tree_stages": 3, "cores": 4},
     "four_e5m2": {**SMALL, "block": 1, "tree_stages": 0, "cores": 4, "mode": "e5m2",
                   "accumulator_bits": 96},
+    "slot": {**SMALL, "slot": 4, "reach": 2},
+    "slots": {**SMALL, "block": 8, "cores": 4, "slot": 2, "reach": 1, "tree_stages": 1},
+    "long_slots": {**SMALL, "block": 16, "cores": 2, "slot": 8, "reach": 3, "mode": "e4m3",
+                   "accumulator_bits": 48},
     "e5m2": {**SMALL, "block": 16, "tree_stages": 3, "mode": "e5m2", "accumulator_bits": 88},
 }
 
@@ -40,4 +44,33 @@ def test_groups(name):
 @pytest.mark.parametrize("config", [SMALL, {"cores": 4, "scratchpad_kib": 64}])
 def test_rate(config):
     bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_rate",
+              parameters={"config": config})
+
+
+@pytest.mark.parametrize("config", [{}, {"slot": 4, "reach": 2},
+                                    {"slot": 4, "reach": 2, "cores": 4}])
+def test_tiles_rate(config):
+    config = {"scratchpad_kib": 128, **config}
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_tiles_rate",
+              parameters={"config": config, "least": 0.1 if "slot" in config else 0.2})
+
+
+# By density of the stream: the most that an operation may take of its dense cycles
+ELEMENTS = {1: 1.02, 0.75: 0.9, 0.5: 0.66, 0.2: 0.34, 0.1: 0.27}
+
+
+@pytest.mark.parametrize("config, channels", [
+    ({"scratchpad_kib": 32}, 128),
+    ({"scratchpad_kib": 128, "cores": 4}, 64),
+])
+def test_elements_rate(config, channels):
+    config = {**config, "slot": 4, "reach": 2}
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_elements_rate",
+              parameters={"config": config, "channels": channels, "most": ELEMENTS})
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_outputs_rate(cores):
+    config = {"slot": 4, "reach": 2, "scratchpad_kib": 128, "cores": cores}
+    bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_outputs_rate",
               parameters={"config": config})

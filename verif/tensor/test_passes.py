@@ -1,0 +1,23 @@
+import pytest
+
+from hdl.tensor.passes import Passes
+from hdl.tensor.tile_queue import TileQueue
+from hdl.tensor.zero_tiles import ZeroTiles
+from isa.config import Config
+from verif import bench
+
+
+@pytest.mark.parametrize("slot", [1, 4])
+def test_passes(slot):
+    bench.run(Passes(config=Config(slot=slot), outer=2), "verif.tensor.bench_passes",
+              parameters={"outer": 2})
+
+
+@pytest.mark.parametrize("slot", [2, 4, 8])
+def test_tile_queue(slot):
+    bench.run(TileQueue(config=Config(slot=slot)), "verif.tensor.bench_tile_queue",
+              parameters={"slot": slot})
+
+
+def test_zero_tiles():
+    bench.run(ZeroTiles(), "verif.tensor.bench_zero_tiles")
