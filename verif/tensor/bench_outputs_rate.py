@@ -59,18 +59,24 @@ def gradient():
 
 
 def least(values, words):
-    """The cycles that an operation needs. In each pass those of the tree that has most live
-    outputs, but one to look at each round, or two for the tile if all are dead; and one at the
-    drain for each position."""
+    """The cycles that an operation needs.
+
+    A pass takes those of the tree that has most live outputs, and one to look at each round. The
+    passes of a block take one to read each round with a live output, and each mask of the next
+    block. If all outputs are dead a pass takes two, for its tile. The drain takes each position.
+    """
     counts = values["tensor.positions"] | values["tensor.blocks"]
     counts |= {"group": values["tensor.groups"]["groups"]}
     axes = (*BLOCKS[::-1], "group", *POSITIONS[::-1])
     places = nest(values, "tensor.aux", counts, axes, window=False).address + MASK
     live = (as_bytes(words[places]) & 0x7F != 0).reshape(-1, counts["group"], BLOCK, TREES)
-    most = live.sum(axis=2).max(axis=2)
-    cycles = np.where(most > 0, np.maximum(most, BLOCK // CONFIG.slot), TREES // CONFIG.slot)
     passes = np.prod(list(values["tensor.reduction"].values()))
-    return max(int(cycles.sum(axis=0).max() * passes), places.size)
+    rounds = BLOCK // CONFIG.slot
+    most = live.sum(axis=2).max(axis=2)
+    read = live.reshape(*most.shape, rounds, -1).any(axis=3).sum(axis=2)
+    each = np.where(most > 0, np.maximum(most, rounds), TREES // CONFIG.slot)
+    cycles = np.maximum(passes * each, passes * read + BLOCK)
+    return max(int(cycles.sum(axis=0).max()), places.size)
 
 
 async def ratio(driver, operation, masks):
@@ -118,6 +124,7 @@ async def whole_blocks(dut):
     driver = await begin(dut)
     _, words = product()
     for density in (0.5, 0.125):
-        live = np.repeat(DRAW.random(words // BLOCK) < density, BLOCK)
+        live = np.repeat(DRAW.random(words // BLOCK // CONFIG.cores) < density, BLOCK)
+        live = np.tile(live, CONFIG.cores)  # groups are not far apart: the drain takes turns
         cocotb.log.info("blocks of density %s", density)
         await ratio(driver, product, live[:, np.newaxis] * np.full(TREES, 0x38, np.uint8))
