@@ -23,7 +23,7 @@ from winnow.session import Session
 SEEDS = range(5)
 DIGITS_LEAST = 0.96
 DIGITS_LOSS = 0.01  # of accuracy, that FP8 may cost
-CIFAR_LOSS = 0.01
+CIFAR_LOSS = 0.03
 CIFAR_LEAST = 0.4  # ten classes
 EPOCHS = {"vgg7": 2, "resnet8": 4}
 RATE = 0.05
