@@ -28,7 +28,7 @@ from winnow.train import pieces
 CONFIGS = {
     "small": named("small"),
     "groups": Config(cores=4, block=16, tree_stages=1, axi_words=4, scratchpad_kib=64,
-                     banks=32, vector_datapaths=2),
+                     banks=32, vector_datapaths=2, slot=4, reach=2),
     "tiny": Config(scratchpad_kib=16, cores=2),  # bands, chunks and pieces everywhere
     "cores": Config(cores=2, block=8, tree_stages=0, axi_words=2),
     "wide": Config(mode="e5m2", accumulator_bits=88, block=128, tree_stages=3, banks=32,
