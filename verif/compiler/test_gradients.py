@@ -6,10 +6,11 @@ from isa.config import named
 from sim import cycles
 from sim.registers import defaults
 from winnow import network
-from winnow.compiler.gradients import Part, weight_gradient
+from winnow.compiler.gradients import weight_gradient
+from winnow.compiler.nests import Sums
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
-from winnow.compiler.tiles import Tile
+from winnow.compiler.tiles import Part, Tile
 from winnow.graph import lower
 
 CONFIG = named("bench")
@@ -18,14 +19,15 @@ CONFIG = named("bench")
 def operation(number: int, images: int):
     """A tile's weight gradient of a layer of VGG-7, its raw sums added to earlier ones."""
     layer = lower(network.named("vgg7")).layers[number]
-    x, dy = (Tile.new(name, images, shape)
+    x, dy = (Tile.new(name, Part.of(shape, range(images)), shape)
              for name, shape in (("x", layer.input), ("dy", layer.output)))
     sums = Buffer("sums", layer.tiles * 8 * CONFIG.raw_words)
     address = 0
     for buffer in (x.buffer, dy.buffer, sums):
         buffer.address = address
         address += buffer.words
-    return weight_gradient(CONFIG, layer, x, dy, Part(sums, sums, True, 0), 0)
+    return weight_gradient(CONFIG, layer, x, dy, range(layer.output.height), None, 0,
+                           Sums(sums, sums))
 
 
 @pytest.mark.parametrize(("number", "images", "outputs"), [

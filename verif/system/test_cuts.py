@@ -7,7 +7,7 @@ import pytest
 
 from isa.config import Config, named
 from verif import seeds
-from verif.system.networks import random_session
+from verif.system.networks import LOW_PRECISION, random_session
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import recipe_for
 from winnow.compiler.step import Step, TileError
@@ -17,6 +17,7 @@ from winnow.network import Conv, Linear, Network, Shape
 
 LARGE = Config(scratchpad_kib=1024)
 KEPT = "parameters", "weights", "masters", "moments", "log"
+RANDOM = LOW_PRECISION | {"scaling": "static", "error_scale": 8}
 
 
 def trained(session) -> dict[str, np.ndarray]:
@@ -44,13 +45,15 @@ def cuts(monkeypatch) -> list:
     return made
 
 
+@pytest.mark.parametrize("recipe", [{}, RANDOM], ids=["nearest", "stochastic"])
 @pytest.mark.parametrize("case", range(6))
-def test_same_bits_whatever_the_scratchpad(case, cuts):
-    """Random networks on 16 KiB, in groups of cores and blocks of all sizes."""
+def test_same_bits_whatever_the_scratchpad(case, recipe, cuts):
+    """Random networks on 16 KiB, in groups of cores and blocks of all sizes; random bits too follow
+    the place in a tensor."""
     tiny = Config(scratchpad_kib=16, cores=(1, 2, 4)[case % 3], block=(8, 16, 32, 64)[case % 4])
     for i in range(100):
         name = f"cuts {case} {i}"
-        small, large = (random_session(config, seeds.generator(name), steps=1)
+        small, large = (random_session(config, seeds.generator(name), steps=1, **recipe)
                         for config in (tiny, LARGE))
         if small.program.training.operations and cuts:
             break
