@@ -8,7 +8,6 @@ from isa.config import named
 from winnow import network
 from winnow.compiler.recipe import recipe_for
 from winnow.compiler.training import TrainingProgram
-from winnow.errors import UserError
 from winnow.verilog import write
 
 
@@ -27,13 +26,6 @@ def test_networks_share_one_verilog(tmp_path):
     assert len({tuple(program.instructions(1, 0.1)) for program in programs}) == len(programs)
     assert len({verilog_hash(program, tmp_path / program.network.name)
                 for program in programs}) == 1
-
-
-def test_what_does_not_fit_says_so():
-    """The small chip cannot hold a second layer of VGG-7, and says which and why."""
-    program = TrainingProgram(named("small"), network.named("vgg7"), recipe_for("vgg7"))
-    with pytest.raises(UserError, match=r"conv2.* bytes of scratchpad .*131072"):
-        assert program.training.operations
 
 
 def test_maps_larger_than_the_scratchpad():
