@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def run(component, test_module: str, *, name: str | None = None, parameters: dic
     seed = seeds.seed()
     verilog = emit(component, name)
     ports = _ports(verilog, name)
+    # what is built finds cocotb's libraries where this Python's packages are
     key = build.digest([verilog, *verilog_files(), LINT, build.version(),
-                        repr((_ARGUMENTS, _FLAGS, name, waves))])
+                        repr((_ARGUMENTS, _FLAGS, name, waves, sys.prefix))])
 
     def make(directory: Path) -> None:
         source = directory / f"{name}.v"
