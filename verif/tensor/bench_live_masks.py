@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 from hdl.interfaces import registers_layout
 from isa.config import TREES, Config
 from isa.registers import BLOCKS, POSITIONS, Unit
-from sim.loops import as_bytes, gather, nest
+from sim.loops import Items, Runs, as_bytes, nest
 from verif import bench, seeds, streams
 from verif.tensor.driver import registers
 from verif.tensor.memory import Memory
@@ -61,7 +61,7 @@ def expected(values, words, core, group):
     axes = (*BLOCKS[::-1], *POSITIONS[::-1])
     items = nest(values, "tensor.aux", counts, axes, window=False)
     inside = nest(values, "tensor.output", counts, axes).inside
-    masks = as_bytes(gather(words, type(items)(items.address, inside)))
+    masks = as_bytes(Runs(Items(items.address, inside), words.size).read(words))
     blocks = int(np.prod([counts[b] for b in BLOCKS]))
     return ((masks & 0x7F) != 0).reshape(blocks, -1, TREES).swapaxes(1, 2)
 
