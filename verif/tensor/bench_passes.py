@@ -68,7 +68,7 @@ async def give(dut, passes, wait):
             if kept or dropped or (not queued and dut.swap.value):
                 break
         dut.found.value = 0
-    for _ in range(60):
+    for _ in range(300):  # until what waits was taken, however slowly
         await streams.cycles(dut)
         swaps += int(dut.swap.value)
     return swaps
