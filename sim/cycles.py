@@ -68,7 +68,8 @@ def tensor(config: Config, registers: Registers) -> int:
     drain = Draining(config, registers, prod(counts[p] for p in POSITIONS), counts["core"],
                      groups if merge else 1)
     statistics = _statistics(registers, counts)
-    after = config.tree_stages + 1  # from a word to its sum
+    # From a word to its sum; operands of several tiles are registered behind their multiplexers.
+    after = config.tree_stages + 1 + (config.slot > 1)
     free = [[0] * ACCUMULATORS for _ in feeds]
     for block, addresses in enumerate(statistics):
         half = block % ACCUMULATORS

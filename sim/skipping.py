@@ -9,12 +9,12 @@ from isa.config import LANES, TREES, Config
 from isa.memmap import Trap
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, Skip
 from sim import floats
-from sim.drain import Places
-from sim.loops import Items, Runs, as_bytes, nest, wrapped
+from sim.drain import Drain
+from sim.loops import Items, Runs, as_bytes, nest
 from sim.outcome import Outcome, require
 from sim.registers import Registers
 
-OUTER = (*BLOCKS[::-1], "group")
+OUTER = (*BLOCKS[::-1], "group")  # the loops around a pass, outermost first
 
 
 def check(config: Config, registers: Registers) -> None:
@@ -48,24 +48,20 @@ class Skipping:
     counts : how often each loop runs
     both, streamed, tiled : outer loops that move both operands, the stream or nothing, the tiles
     reduction : the loops that a sum runs over
-    places : Places of the drain
+    drain : Drain, whose mask says which outputs are dead
     """
 
     def __init__(self, config: Config, registers: Registers, counts: dict[str, int],
-                 both, streamed, tiled, reduction, places: Places):
+                 both, streamed, tiled, reduction, drain: Drain):
         self.skip = registers["tensor.mode"]["skip"]
         self.counts, self.both, self.streamed, self.tiled = counts, both, streamed, tiled
-        self.reduction = reduction
+        self.reduction, self.drain = reduction, drain
         tiles = nest(registers, "tensor.stationary", counts,
                      (*both, *tiled, *reduction, "core", *ROWS[::-1]))
         stream = nest(registers, "tensor.stream", counts,
                       (*both, *streamed, *reduction, *POSITIONS[::-1]))
         self._check_slots(config, stream)
-        shift = (registers["tensor.mask.base"]["address"]
-                 - registers["tensor.aux.base"]["address"])
-        mask = Items(wrapped(places.aux + shift), places.output.inside)
         self.tiles, self.stream = Runs(tiles, config.words), Runs(stream, config.words)
-        self.mask = Runs(mask, config.words) if self.skip & Skip.OUTPUTS else None
 
     def _check_slots(self, config: Config, stream: Items):
         """ADDRESS where a slot does not begin at a multiple of its size."""
@@ -97,7 +93,7 @@ class Skipping:
             outcome.skipped_elements = int(np.sum(
                 live.sum(axis=1) * zero.sum(axis=(1, 3)))) * TREES * cores
         if self.skip & Skip.OUTPUTS:
-            dead = _zeros(self.mask, words)
+            dead = _zeros(self.drain.mask, words)
             dead = dead.reshape(dead.shape[0], -1, cores, dead.shape[-1] * positions).sum((2, 3))
             outcome.skipped_outputs = int(np.sum(
                 self._by_block(live.sum(axis=-1), len(dead)) * dead)) * LANES

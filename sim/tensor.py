@@ -14,9 +14,7 @@ from sim.loops import Items, element_numbers, nest
 from sim.operands import Operand
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers
-from sim.skipping import Skipping
-
-OUTER = (*BLOCKS[::-1], "group")  # the loops around a pass, outermost first
+from sim.skipping import OUTER, Skipping
 
 
 def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
@@ -59,10 +57,11 @@ class Operation:
         self.both, self.streamed, self.tiled = self._outer()
         self.reduction = (*(["group"] if self.merge else []), *REDUCTION[::-1])
         self.stream, self.tiles = self._stream(), self._tiles()
-        places = self._places()
-        self.drain = Drain(config, registers, places)
-        self.skipping = Skipping(config, registers, self.counts, self.both, self.streamed,
-                                 self.tiled, self.reduction, places) if self.mode["skip"] else None
+        self.drain = Drain(config, registers, self._places())
+        self.skipping = None
+        if self.mode["skip"]:
+            self.skipping = Skipping(config, registers, self.counts, self.both, self.streamed,
+                                     self.tiled, self.reduction, self.drain)
 
     def run(self, words: np.ndarray, key: int) -> Outcome:
         """Once, on the scratchpad `words`, which it changes; `key` is that of random bits."""

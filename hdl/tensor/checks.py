@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.interfaces import CAUSE_BITS, registers_layout
 from hdl.tensor.groups import CORES_BITS, sizes
 from hdl.tensor.sequencer import position_bits
+from hdl.tensor.skips import skips
 from isa.config import MODES, TREES, Config
 from isa.formats import E5M2, FormatCode
 from isa.memmap import Trap
@@ -163,7 +164,7 @@ class Checks(wiring.Component):
     def _skip(self, registers):
         """The rules about what is left out."""
         mode, slot = registers.mode, self.config.slot
-        elements, outputs = ((mode.skip & skip).any() for skip in (Skip.ELEMENTS, Skip.OUTPUTS))
+        elements, outputs = (skips(registers, what) for what in (Skip.ELEMENTS, Skip.OUTPUTS))
         if slot == 1:
             return [elements | outputs]
 

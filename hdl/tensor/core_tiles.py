@@ -8,6 +8,7 @@ from hdl.interfaces import ReadPort, registers_layout
 from hdl.streams.reader import WordReader
 from hdl.tensor.groups import core_bits
 from hdl.tensor.nest import tensor_walk, tensor_walker
+from hdl.tensor.skips import skips
 from hdl.tensor.tile import Tile
 from hdl.tensor.tile_queue import TileQueue
 from hdl.tensor.zero_tiles import OUTER, ZeroTiles
@@ -117,7 +118,7 @@ class CoreTiles(wiring.Component):
         m.d.comb += [
             reader.wide.eq(wide),
             tile.wide.eq(wide),
-            tile.together.eq((registers.mode.skip & Skip.ELEMENTS).any()),
+            tile.together.eq(skips(registers, Skip.ELEMENTS)),
             tile.words.payload.group_last.eq(word.last[LOOPS.index(REDUCTION[0])]),
             self.entry.eq(tile.entry),
             *(self.tiles[d][tree].eq(tile.tiles[d][tree])
@@ -137,7 +138,7 @@ class CoreTiles(wiring.Component):
             m.d.comb += [zeros.repeats[i].eq(runs & ~moves), zeros.moves[i].eq(runs & moves)]
         m.d.comb += [
             zeros.clear.eq(self.clear),
-            zeros.enable.eq((registers.mode.skip & Skip.TILES).any() & alone),
+            zeros.enable.eq(skips(registers, Skip.TILES) & alone),
             zeros.found.eq(words.valid & words.ready & words.payload.last[len(ROWS) - 1]),
             zeros.zero.eq(tile.zero if self.config.slot == 1 else tile.tile_zero),
             zeros.last.eq(words.payload.last[len(ROWS):WHOLE]),

@@ -11,11 +11,12 @@ from hdl.clock import gated
 from hdl.interfaces import ReadPort, registers_layout
 from hdl.tensor.core_tiles import CoreTiles
 from hdl.tensor.group_feed import GroupFeed
-from hdl.tensor.groups import Groups, leaders
+from hdl.tensor.groups import Groups, by_leader, leaders
 from hdl.tensor.live_feed import LiveFeed
 from hdl.tensor.live_masks import dead_bits
 from hdl.tensor.pick import offset_bits, word_bits
 from hdl.tensor.sequencer import BANKS, position_bits
+from hdl.tensor.skips import skips
 from isa.config import LANES, TREES, WORD_BITS, Config
 from isa.registers import Skip, Unit
 
@@ -154,7 +155,7 @@ class Feed(wiring.Component):
 
     def _live(self, m, groups, feeds):
         """What trees take that walk by themselves, and others; gives the trap of their masks."""
-        used = (self.registers.mode.skip & Skip.OUTPUTS).any()
+        used = skips(self.registers, Skip.OUTPUTS)
         m.submodules.live = live = LiveFeed(config=self.config)
         for name in ("start", "clear", "registers"):
             m.d.comb += getattr(live, name).eq(getattr(self, name))
@@ -217,7 +218,7 @@ class Feed(wiring.Component):
 
     def _pick(self, m, i, feed, tiles):
         """What core `i` takes of its tiles: the only one is at a place of its own."""
-        elements = (self.registers.mode.skip & Skip.ELEMENTS).any()
+        elements = skips(self.registers, Skip.ELEMENTS)
         m.d.comb += [
             *(pick.eq(Mux(elements, plane, tiles.entry[bit].replicate(LANES)))
               for bit, (pick, plane) in enumerate(zip(self.pick_word[i], feed.pick_word,
@@ -229,19 +230,16 @@ class Feed(wiring.Component):
 
     def _lead(self, m, i, groups, feeds, tiles):
         """Core `i` takes what the feed of its group gives."""
-        with m.Switch(groups.leader[i]):
-            first, *others = leaders(self.config, i)
-            for leader in (*others, first):
-                feed = feeds[leader]
-                with (m.Case(leader) if leader != first else m.Default()):
-                    m.d.comb += [
-                        self.word[i].eq(feed.word),
-                        self.fed[i].valid.eq(feed.valid & groups.works[i]),
-                        self.fed[i].position.eq(feed.position),
-                        self.fed[i].bank.eq(feed.bank),
-                        self.fed[i].first.eq(feed.first),
-                        *(getattr(tiles[i], name).eq(getattr(feed, name) & groups.works[i])
-                          for name in ("push", "drop", "swap")),
-                    ]
-                    if self.config.slot > 1:
-                        self._pick(m, i, feed, tiles[i])
+        for leader in by_leader(m, self.config, i, groups.leader[i]):
+            feed = feeds[leader]
+            m.d.comb += [
+                self.word[i].eq(feed.word),
+                self.fed[i].valid.eq(feed.valid & groups.works[i]),
+                self.fed[i].position.eq(feed.position),
+                self.fed[i].bank.eq(feed.bank),
+                self.fed[i].first.eq(feed.first),
+                *(getattr(tiles[i], name).eq(getattr(feed, name) & groups.works[i])
+                  for name in ("push", "drop", "swap")),
+            ]
+            if self.config.slot > 1:
+                self._pick(m, i, feed, tiles[i])

@@ -15,6 +15,7 @@ from hdl.tensor.nest import tensor_walk, tensor_walker
 from hdl.tensor.passes import Passes
 from hdl.tensor.pick import offset_bits, word_bits
 from hdl.tensor.sequencer import BANKS, STREAM_WORD, Sequencer, position_bits
+from hdl.tensor.skips import skips
 from hdl.tensor.tree_sequencer import TreeSequencer
 from hdl.tensor.turn import Turn
 from isa.config import LANES, WORD_BITS, Config
@@ -117,7 +118,7 @@ class GroupFeed(wiring.Component):
     def _live(self, m, passes, sequencer):
         """Where dead outputs are skipped, the trees walk by themselves and passes go to a
         sequencer of their own."""
-        used = self._skips(Skip.OUTPUTS)
+        used = skips(self.registers, Skip.OUTPUTS)
         trees, fill = TreeSequencer(), LiveFill(config=self.config)
         gated(m, "live", used, {"tree_sequencer": trees, "live_fill": fill})
         told, state, begins = self.told, self.state, passes.begins
@@ -151,7 +152,7 @@ class GroupFeed(wiring.Component):
 
     def _register(self, m, sequencer, trees, elements):
         """Words come a cycle later, since the operands are registered behind their multiplexers."""
-        by_tree, by_slot = self._skips(Skip.OUTPUTS), self._skips(Skip.ELEMENTS)
+        by_tree, by_slot = skips(self.registers, Skip.OUTPUTS), skips(self.registers, Skip.ELEMENTS)
         for name in FED:
             value = getattr(sequencer, name)
             if hasattr(trees, name):
@@ -163,14 +164,14 @@ class GroupFeed(wiring.Component):
 
     def _elements(self, m, words, turned, passes, sequencer):
         """Where zero elements are skipped, words come from slots."""
-        used = self._skips(Skip.ELEMENTS)
+        used = skips(self.registers, Skip.ELEMENTS)
         elements = Elements(config=self.config)
         gated(m, "elements", used, {"elements": elements})
         word, given = words.payload, sequencer.words
         m.d.comb += [
             elements.clear.eq(self.clear),
             elements.rounds.eq(self.registers.reduction.r0),
-            elements.droppable.eq(self._skips(Skip.TILES)),
+            elements.droppable.eq(skips(self.registers, Skip.TILES)),
             elements.push.eq(passes.push),
             elements.drop.eq(passes.drop),
             elements.zero.eq(self.zero),
@@ -198,14 +199,11 @@ class GroupFeed(wiring.Component):
                          given.payload.pass_last.eq(turned.payload.pass_last)]
         return elements
 
-    def _skips(self, what):
-        return (self.registers.mode.skip & what).any()
-
     def _passes(self, m):
         skip = self.registers.mode.skip
         counts = {}
         if self.config.slot > 1:  # the rounds of r0 are done together
-            counts["r0"] = Mux(self._skips(Skip.ELEMENTS), 1, self.registers.reduction.r0)
+            counts["r0"] = Mux(skips(self.registers, Skip.ELEMENTS), 1, self.registers.reduction.r0)
         walker = tensor_walker(m, "origins", self.registers, "stream", OUTER, start=self.start,
                                stop=self.clear, place="stream", origins=True, counts=counts,
                                at={"group": self.group} if self.config.cores > 1 else {})
@@ -214,8 +212,8 @@ class GroupFeed(wiring.Component):
         m.d.comb += [
             passes.clear.eq(self.clear),
             passes.queued.eq(skip != Skip.NONE),
-            passes.marked.eq(self._skips(Skip.OUTPUTS)),
-            passes.droppable.eq((skip & Skip.TILES).any()),
+            passes.marked.eq(skips(self.registers, Skip.OUTPUTS)),
+            passes.droppable.eq(skips(self.registers, Skip.TILES)),
             passes.zero.eq(self.zero.all()),
             *(getattr(passes, name).eq(getattr(self, name))
               for name in ("known", "found", "block_last", "last")),
@@ -241,7 +239,7 @@ class GroupFeed(wiring.Component):
             connect(m, passes.begins, walk.origins)
             connect(m, walk.items, reader.items)
         else:
-            by_word = ~self._skips(Skip.ELEMENTS | Skip.OUTPUTS)
+            by_word = ~skips(self.registers, Skip.ELEMENTS | Skip.OUTPUTS)
             m.d.comb += reader.wide.eq(~by_word)
             self._fill(m, passes.begins, walk, fill, reader)
         with m.If(by_word):
@@ -267,7 +265,7 @@ class GroupFeed(wiring.Component):
         slot, registers = self.config.slot, self.registers
         if slot == 1:
             return {}
-        by_slot = self._skips(Skip.OUTPUTS)
+        by_slot = skips(self.registers, Skip.OUTPUTS)
         p0, low = registers.positions.p0, (slot - 1).bit_length()
         return {"counts": {"p0": Mux(by_slot, p0 >> low, p0)},
                 "strides": {"p0": Mux(by_slot, slot, registers.stream_p0.stride)}}
@@ -282,7 +280,7 @@ class GroupFeed(wiring.Component):
             reader.items.payload.eq(fill.asked.payload),
             *(to.eq(of) for to, of in zip(self.words, reader.words.payload.data, strict=True)),
         ]
-        with m.If(self._skips(Skip.OUTPUTS)):
+        with m.If(skips(self.registers, Skip.OUTPUTS)):
             m.d.comb += [
                 walk.origins.valid.eq(begins.valid & fill.walk),
                 begins.ready.eq(walk.origins.ready | fill.begin_take),

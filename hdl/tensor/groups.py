@@ -24,6 +24,16 @@ def leaders(config: Config, core: int) -> list[int]:
     return sorted({0, *(core & -size for size in sizes(config))})
 
 
+def by_leader(m: Module, config: Config, core: int, leader):
+    """Runs through the cores that `core` may be led by; what is added for each holds while `leader`
+    is its number."""
+    first, *others = leaders(config, core)
+    with m.Switch(leader):
+        for number in (*others, first):
+            with (m.Case(number) if number != first else m.Default()):
+                yield number
+
+
 class Groups(wiring.Component):
     """Numbers the cores. Combinational.
 

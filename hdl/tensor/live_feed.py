@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.clock import gated
 from hdl.interfaces import ReadPort, registers_layout
-from hdl.tensor.groups import core_bits, leaders
+from hdl.tensor.groups import by_leader, core_bits, leaders
 from hdl.tensor.live_core import STATE_LAYOUT, LiveCore, told_layout
 from hdl.tensor.live_masks import dead_bits
 from hdl.tensor.sequencer import position_bits
@@ -86,15 +86,11 @@ class LiveFeed(wiring.Component):
 
     def _follow(self, m, i, live):
         """Core `i` does what its leader tells it."""
-        first, *others = leaders(self.config, i)
-        with m.Switch(self.leader[i]):
-            for leader in (*others, first):
-                with (m.Case(leader) if leader != first else m.Default()):
-                    m.d.comb += [
-                        live.told.eq(self.told[leader]),
-                        *(to.eq(of) for to, of in zip(live.words, self.words[leader],
-                                                      strict=True)),
-                    ]
+        for leader in by_leader(m, self.config, i, self.leader[i]):
+            m.d.comb += [
+                live.told.eq(self.told[leader]),
+                *(to.eq(of) for to, of in zip(live.words, self.words[leader], strict=True)),
+            ]
 
     def _gather(self, m, i, lives):
         """What the cores that core `i` leads tell it."""

@@ -1,19 +1,17 @@
 """A tensor core that skips: each tree has a word and a position of its own, each lane an element
 of its choice."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Module, signed
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
-from hdl.memory.regfile import RegisterFile
-from hdl.tensor.accumulate import AccumulatingTree, accumulator_layout
 from hdl.tensor.choose import Choose
+from hdl.tensor.core import AccumulatingCore
 from hdl.tensor.pick import offset_bits, word_bits
+from hdl.tensor.sequencer import position_bits
 from isa.config import LANES, TREES, WORD_BITS, Config
 
 
-class SkippingCore(wiring.Component):
+class SkippingCore(AccumulatingCore):
     """Multiplies stationary tiles with words into exact accumulators.
 
     Parameters
@@ -50,10 +48,8 @@ class SkippingCore(wiring.Component):
     """
 
     def __init__(self, *, config: Config):
-        self.config = config
-        self.position_bits = exact_log2(config.block)
-        position = unsigned(max(1, self.position_bits))  # a port has at least one bit
-        super().__init__({
+        position = position_bits(config)
+        super().__init__(config, {
             "tile": In(WORD_BITS).array(config.slot, TREES),
             "pick_word": In(LANES).array(word_bits(config)),
             "pick_offset": In(LANES).array(offset_bits(config)),
@@ -80,42 +76,11 @@ class SkippingCore(wiring.Component):
             *(to.eq(of) for to, of in zip(choose.word, self.pick_word, strict=True)),
             *(to.eq(of) for to, of in zip(choose.offset, self.pick_offset, strict=True)),
         ]
-        valid, bank, first, *positions = self._delayed(m)
+        valid, bank, first, *positions = self._delayed(
+            m, valid=self.valid, bank=self.bank, first=self.first,
+            **{f"position{i}": position for i, position in enumerate(self.position)})
         m.d.comb += self.written.eq(valid)
-        layout = accumulator_layout(self.config)
         for i, position in enumerate(positions):
-            tree = AccumulatingTree(config=self.config)
-            memory = RegisterFile(width=layout.size, depth=2 * self.config.block, reads=2)
-            m.submodules[f"tree{i}"] = tree
-            m.submodules[f"accumulators{i}"] = memory
-            shown = Signal(layout, name=f"shown{i}", reset_less=True)
-            m.d.comb += [
-                tree.s_codes.eq(choose.chosen[i]),
-                tree.m_codes.eq(self.word[i]),
-                tree.s_format.eq(self.s_format),
-                tree.m_format.eq(self.m_format),
-                memory.read_address[0].eq(self._address(position, bank)),
-                tree.accumulator.eq(Mux(first, 0, memory.read_data[0])),
-                memory.write_enable.eq(valid[i]),
-                memory.write_address.eq(self._address(position, bank)),
-                memory.write_data.eq(tree.result),
-                memory.read_address[1].eq(self._address(self.read_position, self.read_bank)),
-                self.sums[i].eq(shown.as_value()[:-1]),
-                self.poison[i].eq(shown.poison),
-            ]
-            m.d.sync += shown.eq(memory.read_data[1])
+            self._add_tree(m, i, codes=choose.chosen[i], word=self.word[i], valid=valid[i],
+                           address=self._address(position, bank), first=first)
         return m
-
-    def _address(self, position, bank):
-        return Cat(position[:self.position_bits], bank)
-
-    def _delayed(self, m: Module):
-        """Valid bits, bank, `first` and positions of the words whose products leave the trees."""
-        values = [self.valid, self.bank, self.first, *self.position]
-        names = ["valid", "bank", "first", *(f"position{i}" for i in range(TREES))]
-        for stage in range(1, self.config.tree_stages + 1):
-            following = [Signal(len(value), name=f"s{stage}_{name}")
-                         for name, value in zip(names, values, strict=True)]
-            m.d.sync += [a.eq(b) for a, b in zip(following, values, strict=True)]
-            values = following
-        return values

@@ -14,6 +14,7 @@ from hdl.tensor.events import WORDS_BITS, TensorEvents
 from hdl.tensor.feed import Feed
 from hdl.tensor.planes import count
 from hdl.tensor.skipping_core import SkippingCore
+from hdl.tensor.skips import skips
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
@@ -167,9 +168,9 @@ class TensorUnit(wiring.Component):
         rounds = Const(1, 1)  # of a pass
         work = [fed.valid * TREES for fed in feed.fed]  # multiply-adds by core
         if self.config.slot > 1:
-            elements = (registers.mode.skip & Skip.ELEMENTS).any()
+            elements = skips(registers, Skip.ELEMENTS)
             rounds = Mux(elements, registers.reduction.r0[:SLOT_BITS], 1)
-            outputs = (registers.mode.skip & Skip.OUTPUTS).any()
+            outputs = skips(registers, Skip.OUTPUTS)
             work = [Cat(count(m, f"work_{i}", list(Mux(outputs, feed.tree_valid[i],
                                                        Mux(fed.valid, feed.take[i], 0)))))
                     for i, fed in enumerate(feed.fed)]

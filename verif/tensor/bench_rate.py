@@ -48,7 +48,7 @@ async def measure(driver, shape, words, values):
     cocotb.log.info("%s: %d cycles for %d words, %.2f %%; waited for stream %d, tile %d, drain %d",
                     " x ".join(map(str, shape)), done.cycles, words, 100 * words / done.cycles,
                     done.wait_stream, done.wait_stationary, done.wait_drain)
-    assert done.words == words
+    assert done.stream_words == words
     return done
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
-from isa.config import LANES, WORD_BYTES
+from isa.config import LANES
 from isa.formats import FORMATS
 from winnow.compiler import gradients, moves, scores, update
 from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
@@ -108,17 +108,18 @@ class Learning(Pass):
         """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
         rows, step = self._rows(share), self.step
         fixed, words = rows * self.config.raw_words, self._words(made, share, range(1))
-        last = any(self.graph.layers[i].is_last for i in share.outputs)
         return fixed <= GRADIENTS * self.config.words and (
             self._at_once(made, share)
-            or (not last and fixed + 2 * words <= step.room(step.plan.alone)))
+            or (not self._is_last(share) and fixed + 2 * words <= step.room(step.plan.alone)))
 
     def _at_once(self, made: Map, share: _Share) -> bool:
         """Whether the whole batch fits."""
-        last = any(self.graph.layers[i].is_last for i in share.outputs)
         words = self._words(made, share, range(self.batch)) + self._rows(share) * GROUP_WORDS
         plan = self.step.plan
-        return words <= self.step.room(plan.alone if last else plan.share)
+        return words <= self.step.room(plan.alone if self._is_last(share) else plan.share)
+
+    def _is_last(self, share: _Share) -> bool:
+        return any(self.graph.layers[i].is_last for i in share.outputs)
 
     def _job(self, share: _Share, images: range, band: int) -> tuple[Part, dict[int, Part]]:
         """The part of the map and those of the outputs that a job takes."""
@@ -139,7 +140,7 @@ class Learning(Pass):
     def _jobs(self, made: Map, share: _Share) -> list[tuple[range, int]]:
         """Images and bands of the jobs of a share. Tiles of whole images are as large as possible:
         the drain of raw sums costs more than a tile that comes late."""
-        layers, linear = self.graph.layers, False
+        layers = self.graph.layers
         linear = any(layers[i].is_linear for i in share.outputs)
         if share.alone:
             unit = self.batch if linear else 1
@@ -212,14 +213,16 @@ class Learning(Pass):
                               for name, each in zip(("masters", "moments"), wide, strict=True))
             weights = Buffer(f"new weights of {own.layer.name}", place.words)
             lasting = ((master, own.master, wide[0]), (moment, own.moment, wide[1]))
-            self._move(moves.fill, lasting)
+            for kept in lasting:
+                self.step.move(moves.fill, *kept)
             self.emit(update.momentum_step(
                 label, gradient, first,
                 update.Learned(master, moment, weights, own.master_format, own.moment_format,
                                recipe.stochastic, Numbers(label, rules.key, place.first),
                                moves.joined(place.run, place.loops)),
                 recipe.momentum, rules.rate, decay=recipe.decay))
-            self._move(moves.store, (*lasting, (weights, own.weights, place)))
+            for kept in (*lasting, (weights, own.weights, place)):
+                self.step.move(moves.store, *kept)
             self.step.job += 1
             first += GROUP_WORDS * place.words
 
@@ -239,8 +242,3 @@ class Learning(Pass):
     def _updated(self) -> int:
         """Words of masters that are updated at once."""
         return min(UPDATED[0], int(UPDATED[1] * self.config.words))
-
-    def _move(self, move, places) -> None:
-        for buffer, address, place in places:
-            self.emit(move(buffer, address + WORD_BYTES * place.first, words=place.run,
-                           loops=place.loops))

@@ -13,7 +13,7 @@ from isa.config import WORD_BYTES
 from isa.registers import Unit
 from winnow.compiler import moves
 from winnow.compiler.cuts import Cuts, Need, choose
-from winnow.compiler.memory import Memory, Stored
+from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
@@ -102,9 +102,7 @@ class Step:
     def emit(self, operations, tag: int = 0) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
         `tag`."""
-        if isinstance(operations, Operation | None):
-            operations = [operations] if operations else []
-        for operation in operations:
+        for operation in _listed(operations):
             operation.job = self.job
             if operation.unit is Unit.TENSOR:
                 operation.tag = tag
@@ -140,8 +138,7 @@ class Step:
         """Operations that write errors to a tile, rounded as the recipe has it. The tile holds the
         images of `part`, of maps of `shape`, from its own first row and channel block on; `tensor`
         names these maps."""
-        if isinstance(operations, Operation | None):
-            operations = [operations] if operations else []
+        operations = _listed(operations)
         if self.rules.recipe.stochastic:
             first = (part.images.start * shape.words + tile.block * shape.pixels
                      + tile.row * shape.width)
@@ -217,9 +214,21 @@ class Step:
         outputs = outputs or range(parameters.layer.output.blocks)
         place = parameters.place(outputs, part)
         buffer = Buffer(f"weights of {parameters.layer.name}", place.words)
-        self.emit(moves.fill(buffer, parameters.weights + WORD_BYTES * place.first,
-                             words=place.run, loops=place.loops))
+        self.move(moves.fill, buffer, parameters.weights, place)
         return buffer
+
+    def move(self, move: Callable[..., Operation], buffer: Buffer, address: int,
+             place: Place) -> None:
+        """Fill a buffer from some of the weights that begin at `address`, or store it there."""
+        self.emit(move(buffer, address + WORD_BYTES * place.first, words=place.run,
+                       loops=place.loops))
+
+
+def _listed(operations: Operation | list[Operation] | None) -> list[Operation]:
+    """One operation, or none, as a list."""
+    if isinstance(operations, Operation | None):
+        return [operations] if operations else []
+    return operations
 
 
 def growing(images: int, first: int, most: int) -> list[range]:
