@@ -217,7 +217,8 @@ def _vector():
             ("source", 1, U, 0, "0 is t, 1 is u"),
             ("format", 2, U, 0, "FormatCode"),
             ("stochastic", 1),
-            ("scale", 8, S, 0, "exponent of the power of two that multiplies the value")), \
+            ("scale", 8, S, 0, "exponent of the power of two that multiplies the value"),
+            ("turn", 1, U, 0, "8 words of the output are transposed as 8x8 bytes")), \
             f"what {o} writes"
     yield "key", pack(("key", 32, Kind.MASK)), "of the random bits of stochastic rounding"
 

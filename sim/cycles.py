@@ -7,7 +7,7 @@ trap are not looked at.
 from dataclasses import dataclass
 from math import prod
 
-from isa.config import WORD_BYTES, Config
+from isa.config import LANES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from isa.registers import (
     BLOCKS,
@@ -28,7 +28,7 @@ from sim.registers import Registers, datapath_counts
 
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
 
-LANES = 21  # cycles of a vector operation on one group, beside its inputs and outputs
+STAGES = 21  # cycles of a vector operation on one group, beside its inputs and outputs
 FLOAT_WORDS = 4  # of a group in binary32
 CODE_CYCLES, FLOAT_CYCLES, SUM_CYCLES = 3, 3, 9  # from the lanes to memory, but for taking turns
 
@@ -99,12 +99,13 @@ def vector(config: Config, registers: Registers) -> int:
     if op["reduce"] == Reduce.SUM:
         enabled = enabled[:-1]
     formats = [mode["format"] for mode in enabled if mode["enable"]]
+    turned = LANES * any(mode["enable"] and mode["turn"] for mode in enabled)
     wide = FormatCode.BINARY32 in formats
     codes = sum(FORMATS[code].group_words for code in formats if code != FormatCode.BINARY32)
     inputs = [registers["vector.inputs"][i] for i in _inputs(registers)]
     read = max((FORMATS[code].group_words for code in inputs), default=0)
     written = max(FLOAT_WORDS * wide, codes)
-    after = max(FLOAT_CYCLES * wide, CODE_CYCLES + codes if codes else 0,
+    after = max(FLOAT_CYCLES * wide, CODE_CYCLES + codes + turned if codes else 0,
                 SUM_CYCLES if op["reduce"] == Reduce.SUM else 0)
 
     inner = prod(counts[loop] for loop in REDUCED)
@@ -120,7 +121,7 @@ def vector(config: Config, registers: Registers) -> int:
     gap = FLOAT_WORDS * op["channel"].bit_count() + 1 if op["channel"] else 0
     a_round = max(nests * inner * max(read, 1) + gap,
                   nests * nest + -(-gap // max(nest // inner, 1)))
-    return (LANES + read + gap + (rounds - 1) * a_round + (nests - 1) * nest
+    return (STAGES + read + gap + (rounds - 1) * a_round + (nests - 1) * nest
             + (last - last // inner) + after)
 
 

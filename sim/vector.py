@@ -97,6 +97,14 @@ class Operation:
         require(split <= len(VECTOR_LOOPS), Trap.SHAPE)
         require(not self.reduce or split not in range(1, len(REDUCED) + 1), Trap.SHAPE)
         require(self.reduce != Reduce.SUM or op["quantum"] in QUANTUM_RANGE, Trap.SHAPE)
+        modes = [self._mode(o) for o in VECTOR_OUTPUTS]
+        turned = [mode for mode in modes if mode["enable"] and mode["turn"]]
+        inner, both = self.counts["n0"], self.counts["n0"] * self.counts["n1"]
+        for mode in turned:
+            require(not self.reduce and both % GROUP == 0, Trap.SHAPE)
+            require(split != 1 and (split != 2 or inner % GROUP == 0), Trap.SHAPE)
+            require(mode["format"] in (FormatCode.E4M3, FormatCode.E5M2), Trap.SHAPE)
+        require(len(turned) <= 1, Trap.SHAPE)
 
     def _used(self) -> list[str]:
         """The inputs that are read."""
@@ -194,6 +202,8 @@ class Operation:
             return 0
         fmt = floats.of_code(mode["format"])
         codes, saturated = floats.encode(fmt, value, mode["scale"], random)
+        if mode["turn"]:
+            codes = codes.reshape(-1, GROUP, GROUP).swapaxes(1, 2).reshape(-1, GROUP)
         runs.write(words, as_words(codes))
         return int(np.count_nonzero(saturated)) * (fmt is E5M2)
 

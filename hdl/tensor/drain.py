@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.clock import gated
 from hdl.interfaces import ReadPort, WritePort, registers_layout
+from hdl.streams.turn import Turn
 from hdl.tensor.bias import Bias
 from hdl.tensor.indexes import Indexes
 from hdl.tensor.intake import Intake
@@ -18,7 +19,6 @@ from hdl.tensor.sequencer import BANKS, position_bits
 from hdl.tensor.sources import Sources
 from hdl.tensor.statistics import Statistics
 from hdl.tensor.steps import Steps
-from hdl.tensor.turn import Turn
 from isa.config import TREES, Config
 from isa.formats import FormatCode
 from isa.registers import AuxMode, StatsMode, Unit

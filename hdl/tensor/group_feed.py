@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.clock import gated
 from hdl.interfaces import ReadPort, registers_layout
 from hdl.streams.reader import WordReader
+from hdl.streams.turn import Turn
 from hdl.tensor.elements import Elements
 from hdl.tensor.groups import core_bits
 from hdl.tensor.live_core import STATE_LAYOUT, told_layout
@@ -17,7 +18,6 @@ from hdl.tensor.pick import offset_bits, word_bits
 from hdl.tensor.sequencer import BANKS, STREAM_WORD, Sequencer, position_bits
 from hdl.tensor.skips import skips
 from hdl.tensor.tree_sequencer import TreeSequencer
-from hdl.tensor.turn import Turn
 from isa.config import LANES, WORD_BITS, Config
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, Skip, Unit
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
+from hdl.streams.turn import turn_layout
 from hdl.streams.walker import item_layout
 from hdl.tensor.companions import COMPANION_LAYOUT
-from hdl.tensor.turn import turn_layout
 from isa.config import TREES, WORD_BITS, WORD_BYTES, Config
 from isa.formats import E4M3, E5M2, FormatCode
 from isa.registers import POSITIONS

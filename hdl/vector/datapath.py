@@ -137,6 +137,7 @@ class VectorDatapath(wiring.Component):
             outputs.clear.eq(self.clear),
             outputs.sum.eq(self.sum),
             outputs.largest.eq(self.mode.largest),
+            outputs.more.eq(groups.valid | lanes.busy),
             outputs.key.eq(registers.key.key),
             outputs.counts.eq(split.counts),
             Cat(outputs.offers, reduction.offer).eq(fork.offers),

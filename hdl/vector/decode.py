@@ -5,11 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.arith.binary32 import BIAS, FRACTION_BITS
-from hdl.vector.layouts import LANE_MODE, LEVEL_BITS, REGISTERS
+from hdl.vector.layouts import ELEMENT_INDEX_BITS, LANE_MODE, LEVEL_BITS, REGISTERS
+from isa.formats import FormatCode
 from isa.registers import (
     REDUCED,
     VECTOR_INPUTS,
     VECTOR_LOOPS,
+    VECTOR_OUTPUTS,
     Activation,
     Operand,
     Reduce,
@@ -76,6 +78,14 @@ class Decode(wiring.Component):
         yield split <= len(VECTOR_LOOPS)
         yield (split == 0) | (split > len(REDUCED)) | (op.reduce == Reduce.NONE)
         yield ~self.sum | (op.quantum[-1] == op.quantum[-2])
+        modes = [registers[f"{o}_mode"] for o in VECTOR_OUTPUTS]
+        turned = [mode.enable & mode.turn for mode in modes]
+        n0, n1 = (registers.counts[loop][:ELEMENT_INDEX_BITS] for loop in VECTOR_LOOPS[:2])
+        whole = ((n0 * n1)[:ELEMENT_INDEX_BITS] == 0) & (split != 1) & ((split != 2) | (n0 == 0))
+        yield ~Cat(turned).any() | whole & (op.reduce == Reduce.NONE)
+        for i, mode in enumerate(modes):
+            fp8 = (mode.format == FormatCode.E4M3) | (mode.format == FormatCode.E5M2)
+            yield ~turned[i] | fp8 & ~Cat(turned[:i]).any()
 
 
 def loop_counts(registers) -> dict:

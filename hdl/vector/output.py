@@ -24,6 +24,8 @@ from isa.registers import ADDRESS_BITS
 class Output(wiring.Component):
     """Writes the groups of an output: binary32 by itself, others through the converter; or sums.
 
+    Words that turn wait for their places behind the turn, others bring them through the converter.
+
     Parameters
     ----------
     config : Config
@@ -38,7 +40,7 @@ class Output(wiring.Component):
     offer, took, t, u : a group, if `mode.enable` and not `summed`; `took` in its last cycle
     sums : stream of words
     asked : stream of places; a word to be made of the group for each. Ready only if it is offered.
-    codes : stream of address and data, the words converted
+    codes : stream of address and data, the words converted; with `mode.turn` without an address
     port : WritePort
     busy : places are left that were not asked for or written
     trap : a word is not in the scratchpad
@@ -72,12 +74,14 @@ class Output(wiring.Component):
         m.submodules.addresses = addresses = OutputAddresses(config=self.config)
         m.submodules.scatter = scatter = Scatter()
         wide = Signal()
+        placed = Signal()  # words get their places here
         word = Signal(WORD_BITS)
         word_valid, word_ready = Signal(), Signal()
         places, request = addresses.places, self.port.request
 
         m.d.comb += [
             wide.eq(self.summed | (self.mode.format == FormatCode.BINARY32)),
+            placed.eq(wide | self.mode.turn),
             addresses.start.eq(self.start & (self.mode.enable | self.summed)),
             addresses.clear.eq(self.clear),
             addresses.words.eq(Mux(self.summed, GROUP_WORDS, group_words(self.mode.format))),
@@ -95,21 +99,26 @@ class Output(wiring.Component):
             *(here.eq(there) for here, there in zip(scatter.u, self.u, strict=True)),
             scatter.words.ready.eq(word_ready & ~self.summed),
             self.sums.ready.eq(word_ready & self.summed),
-            word.eq(Mux(self.summed, self.sums.payload, scatter.words.payload)),
-            word_valid.eq(Mux(self.summed, self.sums.valid, scatter.words.valid)),
+            word.eq(Mux(self.summed, self.sums.payload,
+                        Mux(wide, scatter.words.payload, self.codes.payload.data))),
+            word_valid.eq(Mux(self.summed, self.sums.valid,
+                              Mux(wide, scatter.words.valid, self.codes.valid))),
             word_ready.eq(places.valid & request.ready),
 
-            self.asked.valid.eq(self.offer & ~wide & places.valid),
-            self.asked.payload.eq(places.payload),
-            self.took.eq(scatter.took | self.asked.valid & self.asked.ready & places.payload.last),
-            places.ready.eq(Mux(wide, word_valid & request.ready,
+            self.asked.valid.eq(self.offer & ~wide & (places.valid | placed)),
+            self.asked.payload.address.eq(places.payload.address),
+            self.asked.payload.last.eq(places.payload.last | placed),
+            self.took.eq(scatter.took
+                         | self.asked.valid & self.asked.ready & self.asked.payload.last),
+            places.ready.eq(Mux(placed, word_valid & request.ready,
                                 self.offer & self.asked.ready)),
         ]
-        with m.If(wide):
+        with m.If(placed):
             m.d.comb += [
                 request.valid.eq(word_valid & places.valid),
                 request.payload.address.eq(places.payload.address),
                 request.payload.data.eq(word),
+                self.codes.ready.eq(word_ready),
             ]
         with m.Else():
             m.d.comb += [

@@ -4,9 +4,19 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.clock import gated
 from hdl.interfaces import WritePort
+from hdl.streams.turn import Turn
 from hdl.vector.convert import Converter
-from hdl.vector.layouts import COUNTS, FLOAT_BITS, GROUP_INDEX_BITS, MODE, NUMBER_BITS, STRIDES
+from hdl.vector.layouts import (
+    COUNTS,
+    ELEMENT_BITS,
+    FLOAT_BITS,
+    GROUP_INDEX_BITS,
+    MODE,
+    NUMBER_BITS,
+    STRIDES,
+)
 from hdl.vector.output import Output
 from isa.config import LANES, WORD_BITS, Config
 from isa.registers import ADDRESS_BITS, VECTOR_OUTPUTS
@@ -16,6 +26,8 @@ _COUNT = len(VECTOR_OUTPUTS)
 
 class Outputs(wiring.Component):
     """Writes each group to the outputs that want it; all but binary32 takes turns at the converter.
+
+    The words of the output with `turn`, one at most, are turned behind it.
 
     Parameters
     ----------
@@ -27,6 +39,7 @@ class Outputs(wiring.Component):
     clear : forgets everything
     sum : the last output writes the words of `sums` and takes no groups
     largest : groups are the largest of windows; the outputs take t, u, and `number`
+    more : groups may come that are not offered yet
     offers, took : for each output, whether the group is offered, and that it was taken in whole
     t, u, number : the group
     index : its number in its tensor
@@ -39,7 +52,7 @@ class Outputs(wiring.Component):
     Timing
     ------
     All outputs in binary32 take a group in 4 cycles, one output in FP8 takes it in one, in
-    bfloat16 in two.
+    bfloat16 in two. Turned words leave 8 words later.
     """
 
     def __init__(self, *, config: Config):
@@ -54,6 +67,7 @@ class Outputs(wiring.Component):
             "bases": In(ADDRESS_BITS).array(_COUNT),
             "counts": In(COUNTS),
             "strides": In(STRIDES).array(_COUNT),
+            "more": In(1),
             "offers": In(_COUNT),
             "took": Out(_COUNT),
             "t": In(FLOAT_BITS).array(LANES),
@@ -94,9 +108,7 @@ class Outputs(wiring.Component):
                 self.took[i].eq(output.took),
                 *(here.eq(there) for here, there in zip(output.t, self.t, strict=True)),
                 *(here.eq(there) for here, there in zip(output.u, taken[i], strict=True)),
-                output.codes.valid.eq(convert.valid & (convert.output == i)),
                 output.codes.payload.address.eq(convert.address),
-                output.codes.payload.data.eq(convert.data),
             ]
         last = outputs[-1]
         m.d.comb += [last.summed.eq(self.sum), last.reduced.eq(self.sum | self.largest)]
@@ -122,9 +134,37 @@ class Outputs(wiring.Component):
             source.eq(Array(sources)[chosen]),
             *(value.eq(Mux(source, Mux(chosen == _COUNT - 1, late, u), t)) for value, t, u, late in
               zip(convert.s0_values, self.t, self.u, number, strict=True)),
-            convert.ready.eq(Array(output.codes.ready for output in outputs)[convert.output]),
             self.saturations.eq(convert.saturations),
             self.busy.eq(convert.busy | Cat(output.busy for output in outputs).any()),
             self.trap.eq(Cat(output.trap for output in outputs).any()),
         ]
+        self._hand_out(m, convert, outputs)
         return m
+
+    def _hand_out(self, m, convert, outputs):
+        """Converted words go to their outputs, by way of the turn where it is asked for."""
+        turn = Turn(element_bits=ELEMENT_BITS, last_bits=1)
+        turns = Cat(mode.turn for mode in self.modes)
+        gated(m, "turns", turns.any(), {"turn": turn})
+        here = Signal()  # the converted word is to be turned
+        ready = [Mux(mode.turn, turn.words.ready, output.codes.ready)
+                 for mode, output in zip(self.modes, outputs, strict=True)]
+        m.d.comb += [
+            here.eq(turns.bit_select(convert.output, 1)),
+            turn.enable.eq(1),
+            turn.clear.eq(self.clear),
+            turn.end.eq(~self.more & ~convert.busy),
+            turn.words.valid.eq(convert.valid & here),
+            Cat(turn.words.payload.elements).eq(convert.data),
+            turn.turned.ready.eq(Cat(
+                mode.turn & output.codes.ready
+                for mode, output in zip(self.modes, outputs, strict=True)).any()),
+            convert.ready.eq(Array(ready)[convert.output]),
+        ]
+        for i, (mode, output) in enumerate(zip(self.modes, outputs, strict=True)):
+            with m.If(mode.turn):
+                m.d.comb += [output.codes.valid.eq(turn.turned.valid),
+                             output.codes.payload.data.eq(turn.turned.payload.elements)]
+            with m.Else():
+                m.d.comb += [output.codes.valid.eq(convert.valid & (convert.output == i)),
+                             output.codes.payload.data.eq(convert.data)]

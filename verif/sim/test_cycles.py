@@ -116,7 +116,7 @@ def random_vector(draw) -> dict:
         return int(draw.integers(least, most + 1))
 
     counts = {f"n{i}": below(1, 5) if below(0, 1) else 1 for i in range(1, 4)}
-    counts["n0"] = below(1, 40)
+    counts["n0"] = int(draw.choice([below(1, 40), 8 * below(1, 4)]))
     formats = {name: int(draw.choice([E4M3, BINARY32])) for name in VECTOR_INPUTS}
     op = {name: below(0, Operand.K2) for name in "abc"}
     op |= {name: below(0, Operand.T) for name in "def"}
@@ -133,6 +133,10 @@ def random_vector(draw) -> dict:
         row = words * counts["n0"] * counts["n1"]
         values[f"{name}__n23"] = {"n2": row % 16, "n3": row % 16}
         address += 2049
+    turned = f"{draw.choice(VECTOR_OUTPUTS)}__mode"
+    if counts["n0"] % 8 == 0 and not op["reduce"] and values[turned]["format"] == E4M3:
+        values[turned]["turn"] = 1
+        values["outer"]["split"] = max(2, values["outer"]["split"])
     return registers(Unit.VECTOR, **values)
 
 

@@ -230,6 +230,16 @@ def test_functions_at_their_ends():
     ({"op": {"reduce": 1, "quantum": 64}}, Trap.SHAPE),
     ({"op": {"a": Operand.X}, "x__base": {"address": 16384}}, Trap.ADDRESS),
     ({"o1__mode": {"enable": 1, "format": 2}, "o1__base": {"address": 16381}}, Trap.ADDRESS),
+    *(({"counts": {"n0": 8}, "o0__mode": {"enable": 1, "turn": 1}, **more}, cause)
+      for more, cause in (
+          ({}, Trap.NONE), ({"o1__mode": {"turn": 1}}, Trap.NONE),
+          ({"outer": {"split": 2}}, Trap.NONE), ({"outer": {"split": 1}}, Trap.SHAPE),
+          ({"counts": {"n0": 12}}, Trap.SHAPE), ({"counts": {"n0": 4, "n1": 6}}, Trap.NONE),
+          ({"counts": {"n0": 4, "n1": 6}, "outer": {"split": 2}}, Trap.SHAPE), ({"op": {"reduce": 2}}, Trap.SHAPE),
+          ({"op": {"reduce": 1}}, Trap.SHAPE),
+          ({"o1__mode": {"enable": 1, "turn": 1}}, Trap.SHAPE),
+          *(({"o0__mode": {"enable": 1, "turn": 1, "format": code}}, Trap.SHAPE)
+            for code in (2, 3)))),
 ])
 def test_traps(changes, cause):
     words = np.zeros(CONFIG.words, np.uint64)
@@ -271,6 +281,28 @@ def test_numbers_of_stochastic_rounding(reduce):
         assert np.array_equal(codes, floats.encode(E5M2, x[n3, n2, n0], 0, random)[0])
         halves = words[OUT1 + 2 * place:][:2].view(np.uint16)
         assert np.array_equal(halves, floats.to_bfloat16(x[n3, n2, n0], random))
+
+
+def test_turn():
+    """By plain loops; a copy that is not turned holds the same elements, rounded at random."""
+    words = np.zeros(CONFIG.words, np.uint64)
+    x = (seeds.generator("turn").standard_normal((3, 16, 8)) * 20).astype(np.float32)
+    put(words, X, x)
+    mode = {"enable": 1, "format": 1, "stochastic": 1}
+    result = registers(
+        counts={"n0": 16, "n1": 3}, inputs={"x": BINARY32}, key={"key": 77},
+        op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO},
+        x__n01={"n0": 4, "n1": 64}, number__n01={"n0": 5, "n1": 1},
+        o0__n01={"n0": 3, "n1": 100}, o1__n01={"n0": 3, "n1": 100},
+        o0__mode={**mode, "turn": 1}, o1__mode=mode)
+    assert vector.execute(CONFIG, result, words).trap is Trap.NONE
+    turned, plain = (words[base:base + 300].view(np.uint8).reshape(300, 8) for base in (OUT0, OUT1))
+    for row in range(3):
+        for first in (0, 8):
+            for i, j in np.ndindex(8, 8):
+                assert (turned[100 * row + 3 * (first + j), i]
+                        == plain[100 * row + 3 * (first + i), j])
+    assert len(set(plain.ravel())) > 30
 
 
 def test_bfloat16_in_and_out():

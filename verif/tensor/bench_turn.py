@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import with_timeout
 
-from hdl.tensor.turn import turn_layout
+from hdl.streams.turn import turn_layout
 from verif import bench, seeds, streams
 
 GIVEN = bench.parameters()

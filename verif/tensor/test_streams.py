@@ -2,9 +2,9 @@ import pytest
 
 from hdl.streams.queue import Queue
 from hdl.streams.reader import WordReader
+from hdl.streams.turn import Turn
 from hdl.streams.walk import Walk
 from hdl.streams.walker import Walker
-from hdl.tensor.turn import Turn
 from isa.config import Config
 from verif import bench
 

@@ -113,6 +113,37 @@ async def normalisation(dut):
                 o0__mode=output(1, E4M3)))
 
 
+@cocotb.test()
+async def turns(dut):
+    """A map and its turned copy, rounds of 8 apart; in place; alone a word a cycle a datapath."""
+    driver, _ = await started(dut, "turn")
+    rows = 16 if CONFIG.words >= 1024 else 2
+    groups, half = 8 * rows, CONFIG.words // 2
+    values = {
+        "counts": {"n0": 8, "n1": rows}, "op": {
+            "a": X, "b": ONE, "c": ZERO, "d": T, "e": ONE, "f": ZERO,
+            "activation": Activation.RELU},
+        "x__n01": {"n0": rows, "n1": 1}, "o0__base": {"address": half + SKEW},
+        "o0__n01": {"n0": 1, "n1": 8}, "o0__mode": output(1, E4M3, turn=1)}
+    for modes in ({}, {"o1__mode": output(1, E4M3)}, {"o1__mode": output(1)},
+                  {"o0__mode": output(1, E4M3), "o2__mode": output(0, E5M2, turn=1)},
+                  {"o0__mode": output(1, E5M2, stochastic=1, turn=1),
+                   "o1__mode": output(1, E5M2, stochastic=1)}):
+        places = {"o1__base": {"address": groups}, "o1__n01": {"n0": 4, "n1": 32},
+                  "o2__base": {"address": half}, "o2__n01": {"n0": rows, "n1": 1},
+                  "number__n01": {"n0": 3, "n1": 24}}
+        if "o2__mode" in modes:
+            places["o0__base"] = {"address": half + groups}
+        await under_stalls(driver, registers(**{**values, **places, **modes}))
+    await under_stalls(driver, registers(**{
+        **values, "o0__base": {"address": 0}, "o0__n01": values["x__n01"]}))
+    driver.stall(0, 0)
+    cycles = await driver.check(registers(**values, outer={"split": 2}))
+    least = groups // CONFIG.vector_datapaths
+    dut._log.info(f"{groups} turned groups: {cycles} cycles")
+    assert cycles <= 4 / 3 * least + 50
+
+
 def pooled(window: tuple[int, int], rounds: int, modes: dict, **more) -> dict:
     """Registers of the largest over windows of groups of x that lie one after the other."""
     size = window[0] * window[1]

@@ -70,6 +70,13 @@ async def each_check_traps(dut):
         {"reduce": 1, "quantum": 64}, {"reduce": 1, "quantum": 127},
         {"reduce": 1, "quantum": -128})]
     largest = {**good["op"], "a": ONE, "reduce": Reduce.MAX, "quantum": -128}
+    turned = {**dense(8, x=(0, 1), o0=(8, 1)), "o0__mode": output(0, E4M3, turn=1)}
+    bad += [{**turned, **more} for more in (
+        {"counts": {"n0": 9}}, {"counts": {"n0": 4, "n1": 3}}, {"outer": {"split": 1}},
+        {"counts": {"n0": 4, "n1": 2}, "outer": {"split": 2}},
+        {"o0__mode": output(0, BINARY32, turn=1)}, {"o0__mode": output(0, BFLOAT16, turn=1)},
+        {"op": {**good["op"], "reduce": Reduce.SUM}}, {"op": {**good["op"], "reduce": Reduce.MAX}},
+        {"o1__mode": output(0, E5M2, turn=1)})]
     for change in bad:
         values = registers(**{**good, **change})
         await driver.begin(values)
@@ -77,7 +84,10 @@ async def each_check_traps(dut):
         assert trap == Trap.SHAPE, (change, trap)
         assert cycles < 8, change
     await driver.compare("after traps, none of which may write")
-    good_too = [{}, {"op": {**good["op"], "quantum": -128}},
+    good_too = [{}, turned, {**turned, "o1__mode": {"turn": 1}},
+                {**turned, "outer": {"split": 2}},
+                {**turned, "counts": {"n0": 2, "n1": 4}, "outer": {"split": 3}},
+                {"op": {**good["op"], "quantum": -128}},
                 {"op": {**good["op"], "reduce": 1, "quantum": 63}, "o2__mode": output(0, 3)},
                 {"op": {**good["op"], "reduce": 1, "quantum": -64}}, {"op": largest},
                 *({"outer": {"split": split}} for split in range(1, 7)),

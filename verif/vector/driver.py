@@ -11,7 +11,14 @@ from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT, WritePort
 from isa.config import Config
 from isa.fields import encode
 from isa.memmap import Trap
-from isa.registers import REDUCED, REGISTERS, VECTOR_LOOPS, Unit, of_unit
+from isa.registers import (
+    REDUCED,
+    REGISTERS,
+    VECTOR_LOOPS,
+    VECTOR_OUTPUTS,
+    Unit,
+    of_unit,
+)
 from sim import vector
 from sim.registers import defaults
 from verif import seeds, streams
@@ -176,5 +183,7 @@ class Driver:
 def split_by_chance(values: dict, draw) -> dict:
     """A copy of `values` in which datapaths share the rounds of some loop, or nothing."""
     first = len(REDUCED) + 1 if values["vector.op"]["reduce"] else 1
+    if any(values[f"vector.{o}.mode"]["turn"] for o in VECTOR_OUTPUTS):
+        first = 3 if values["vector.counts"]["n0"] % 8 else 2
     split = draw.choice((0, *range(first, len(VECTOR_LOOPS) + 1)))
     return values | {"vector.outer": values["vector.outer"] | {"split": split}}

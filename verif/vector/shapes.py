@@ -78,6 +78,7 @@ class Shapes:
         op = self._op()
         inputs = {name: draw.choice([*SIZES]) for name in VECTOR_INPUTS}
         modes = {name: self._mode() for name in VECTOR_OUTPUTS}
+        self._turn(modes, counts, op)
         values = {"counts": {loop: counts[loop] for loop in VECTOR_LOOPS[:4]},
                   "outer": {loop: counts[loop] for loop in VECTOR_LOOPS[4:]},
                   "op": op, "inputs": inputs, "key": {"key": draw.getrandbits(32)},
@@ -111,6 +112,13 @@ class Shapes:
             values[f"{name}__mode"] = mode
         return registers(**values, **self._numbers())
 
+    def _turn(self, modes, counts, op):
+        """Perhaps one of the outputs in FP8 turns, where it may."""
+        code = [mode for mode in modes.values() if mode["format"] in (
+            FormatCode.E4M3, FormatCode.E5M2)]
+        if code and not op["reduce"] and counts["n0"] * counts["n1"] % 8 == 0:
+            self.draw.choice(code)["turn"] = self.draw.random() < 0.8
+
     def _numbers(self):
         """Base and strides of the numbers, near or from all over."""
         bits = self.draw.choice((4, 20))
@@ -124,6 +132,11 @@ class Shapes:
         counts, left = {}, groups
         loops = list(VECTOR_LOOPS)
         self.draw.shuffle(loops)
+        if groups >= 8 and self.draw.random() < 0.3:
+            counts["n0"] = self.draw.choice((1, 2, 4, 8, 16, 24))
+            counts["n1"] = 8 // min(counts["n0"], 8) * self.draw.randint(1, 2)
+            left //= counts["n0"] * counts["n1"]
+            loops = [loop for loop in loops if loop not in REDUCED]
         for loop in loops:
             counts[loop] = self.draw.choice((1, self.draw.randint(1, max(1, min(left, 12)))))
             left //= counts[loop]
@@ -205,6 +218,7 @@ def spoiled(values: dict, words: int, draw) -> dict:
         lambda: values["vector.op"].update({draw.choice("def"): draw.randrange(9, 16)}),
         lambda: values["vector.outer"].update(split=draw.choice((1, 2, 7))),
         lambda: values["vector.op"].update(activation=7),
+        lambda: values[f"vector.{draw.choice(VECTOR_OUTPUTS)}.mode"].update(turn=1),
         lambda: values["vector.op"].update(reduce=3),
         lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),
         lambda: values[f"vector.{stream}.base"].update(address=words - draw.randrange(8)),

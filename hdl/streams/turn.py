@@ -33,6 +33,7 @@ class Turn(wiring.Component):
     Members
     -------
     enable : 0 passes words on as they are; constant in an operation
+    end : no word comes any more: what is here leaves alone, as behind a highest `last` flag
     clear : forgets everything
     words, turned : streams of `turn_layout`
 
@@ -52,6 +53,7 @@ class Turn(wiring.Component):
         layout = turn_layout(element_bits, last_bits)
         super().__init__({
             "enable": In(1),
+            "end": In(1),
             "clear": In(1),
             "words": In(stream.Signature(layout)),
             "turned": Out(stream.Signature(layout)),
@@ -72,7 +74,7 @@ class Turn(wiring.Component):
 
         with m.If(count == 0):
             m.d.comb += [entering_now.eq(words.valid),
-                         moving.eq(words.valid | (full & last[-1]))]
+                         moving.eq(words.valid | (full & (last[-1] | self.end)))]
         with m.Else():
             m.d.comb += [entering_now.eq(entering), moving.eq(1)]
         m.d.comb += shift.eq(moving & (words.valid | ~entering_now) & (turned.ready | ~full))
