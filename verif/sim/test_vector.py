@@ -235,7 +235,8 @@ def test_functions_at_their_ends():
           ({}, Trap.NONE), ({"o1__mode": {"turn": 1}}, Trap.NONE),
           ({"outer": {"split": 2}}, Trap.NONE), ({"outer": {"split": 1}}, Trap.SHAPE),
           ({"counts": {"n0": 12}}, Trap.SHAPE), ({"counts": {"n0": 4, "n1": 6}}, Trap.NONE),
-          ({"counts": {"n0": 4, "n1": 6}, "outer": {"split": 2}}, Trap.SHAPE), ({"op": {"reduce": 2}}, Trap.SHAPE),
+          ({"counts": {"n0": 4, "n1": 6}, "outer": {"split": 2}}, Trap.SHAPE),
+          ({"op": {"reduce": 2}}, Trap.SHAPE),
           ({"op": {"reduce": 1}}, Trap.SHAPE),
           ({"o1__mode": {"enable": 1, "turn": 1}}, Trap.SHAPE),
           *(({"o0__mode": {"enable": 1, "turn": 1, "format": code}}, Trap.SHAPE)
