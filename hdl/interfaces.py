@@ -73,6 +73,8 @@ RUN_LAYOUT = data.StructLayout({
     "wait": TOKENS,
     "post": TOKENS,
     "tag": (TAGS - 1).bit_length(),
+    "leave": 1,  # it only takes and gives its tokens
+    "count": 1,  # with `leave`: what it would have done is counted
 })
 
 
@@ -134,6 +136,8 @@ class Operation(wiring.Signature):
     start : one cycle; the registers hold the operation's values from this cycle until `done`
     registers : the active registers of `unit` (`registers_layout`)
     tag : counter group
+    leave : one cycle, in the place of `start`; the operation is left out and counted. Registers
+        hold until `done`. Only a tensor operation; others that are left out are not seen.
     stop : end as soon as possible; nothing more needs to be right but the bus
     done : one pulse, in or after the cycle in which the last write was taken; also ends an
         operation that trapped or was stopped
@@ -146,6 +150,7 @@ class Operation(wiring.Signature):
             "start": Out(1),
             "registers": Out(registers_layout(unit)),
             "tag": Out(RUN_LAYOUT["tag"].shape),
+            "leave": Out(1),
             "stop": Out(1),
             "done": In(1),
             "trap": In(1),

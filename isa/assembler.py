@@ -8,6 +8,7 @@
         setr tensor.stream.base, r1, 128
         loop 45, done           the body ends at `done`; `+3` is three instructions on
         run tensor, wait=0x1, post=0x2, tag=3
+        run tensor, guard=ge, rs=r1, least=8, count=1
     done:
         halt 0
         .word 0x0100000000000000
@@ -20,7 +21,7 @@ from functools import lru_cache
 from isa import fields, instructions
 from isa.expressions import ExpressionError, evaluate
 from isa.fields import Field, FieldError, Kind
-from isa.instructions import BY_MNEMONIC, OPCODE, SCALARS, Condition, Instruction
+from isa.instructions import BY_MNEMONIC, OPCODE, SCALARS, Condition, Guard, Instruction
 from isa.registers import REGISTERS, Unit
 
 _LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:")
@@ -175,9 +176,18 @@ class _Assembler:
                 raise text.error(f"{text.text.strip()!r}: {owner} takes {allowed}")
             if name in given:
                 raise text.error(f"{name} is given twice")
-            given[name] = self._number(text.group(match, 2))
+            given[name] = self._value(by_name[name], text.group(match, 2))
             self._place(by_name[name], given[name], text)
         return fields.encode(known, given)
+
+    def _value(self, field: Field, text: _Text) -> int:
+        """Of an argument of the form name=value."""
+        match field.kind:
+            case Kind.SCALAR:
+                return self._choice(text, "scalar register", scalar_names())
+            case Kind.GUARD:
+                return self._choice(text, "guard", guard_names())
+        return self._number(text)
 
     def _place(self, field: Field, value: int, text: _Text) -> int:
         try:
@@ -226,6 +236,11 @@ def unit_names() -> dict[str, int]:
 @lru_cache
 def condition_names() -> dict[str, int]:
     return {c.name.lower(): c.value for c in Condition}
+
+
+@lru_cache
+def guard_names() -> dict[str, int]:
+    return {g.name.lower(): g.value for g in Guard}
 
 
 def to_bytes(words: list[int]) -> bytes:

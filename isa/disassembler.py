@@ -4,13 +4,14 @@ import struct
 from functools import partial
 
 from isa import fields
-from isa.assembler import condition_names, scalar_names, unit_names
+from isa.assembler import condition_names, guard_names, scalar_names, unit_names
 from isa.expressions import float_bits
 from isa.fields import Field, Kind
 from isa.instructions import BY_OPCODE, OPCODE, Instruction
 from isa.registers import BY_INDEX
 
-_NAMES = {Kind.SCALAR: scalar_names, Kind.UNIT: unit_names, Kind.CONDITION: condition_names}
+_NAMES = {Kind.SCALAR: scalar_names, Kind.UNIT: unit_names, Kind.CONDITION: condition_names,
+          Kind.GUARD: guard_names}
 
 
 def disassemble(words: list[int]) -> str:
@@ -38,9 +39,9 @@ def instruction_text(word: int, pc: int = 0, labels: dict[int, str] | None = Non
         return _set_text(word, values)
     write = partial(_operand_text, pc=pc, labels=labels or {})
     operands = [write(f, values[f.name]) for f in row.fields if not f.optional]
+    operands += _named_text(tuple(f for f in row.fields if f.optional), word)
     if None in operands:
         return f".word {word:#018x}"
-    operands += _named_text(tuple(f for f in row.fields if f.optional), word)
     return f"{row.mnemonic} {', '.join(operands)}".rstrip()
 
 
@@ -64,9 +65,11 @@ def _set_text(word: int, values: dict[str, int]) -> str:
     return ", ".join([f"set {register.name}", *_named_text(register.fields, values["value"])])
 
 
-def _named_text(known: tuple[Field, ...], word: int) -> list[str]:
-    return [f"{f.name}={_number_text(f, f.decode(word))}" for f in known
-            if f.decode(word) != f.default]
+def _named_text(known: tuple[Field, ...], word: int) -> list[str | None]:
+    """Those not at their defaults; None where assembly has no way to write one."""
+    texts = [(f.name, _operand_text(f, f.decode(word), 0, {})) for f in known
+             if f.decode(word) != f.default]
+    return [text and f"{name}={text}" for name, text in texts]
 
 
 def _operand_text(field: Field, value: int, pc: int, labels: dict[int, str]) -> str | None:

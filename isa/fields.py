@@ -20,6 +20,7 @@ class Kind(Enum):
     UNIT = "unit"
     TARGET = "target"  # a count of instructions to skip; a label in assembly
     CONDITION = "condition"
+    GUARD = "guard"
 
 
 @dataclass(frozen=True)

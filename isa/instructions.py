@@ -19,6 +19,14 @@ LOOP_DEPTH = 4
 FETCH_DEPTH = 16  # instructions that a fetch burst brings at most
 
 
+class Guard(IntEnum):
+    """When a `run` is done."""
+
+    NONE = 0  # always
+    GE = 1  # where rs >= least, unsigned
+    LT = 2  # where rs < least, unsigned
+
+
 class Condition(IntEnum):
     EQ = 0
     NE = 1
@@ -80,7 +88,12 @@ TABLE = (
     Instruction("setr", 0x0B, (_REGISTER, Field("rs", 44, 4, Kind.SCALAR), _IMM),
                 "the unit register takes rs + imm, modulo 2^32"),
     Instruction("clear", 0x0C, (_UNIT,), "the unit's registers take their defaults"),
-    Instruction("run", 0x0D, (_UNIT, _WAIT, _POST, _TAG),
+    Instruction("run", 0x0D, (
+        _UNIT, _WAIT, _POST, _TAG,
+        Field("guard", 52, 2, Kind.GUARD, 0, "Guard: left out unless it holds", optional=True),
+        Field("rs", 48, 4, Kind.SCALAR, 0, "what it looks at", optional=True),
+        Field("count", 47, 1, Kind.UNSIGNED, 0, "skipped_images counts it", optional=True),
+        Field("least", 37, 10, Kind.UNSIGNED, 0, "what it compares with", optional=True)),
                 "starts the unit's operation, after those given to it before"),
     Instruction("sync", 0x0E, (_WAIT, _POST), "control itself takes and gives tokens"),
     Instruction("fence", 0x0F, (), "waits until every unit is idle"),

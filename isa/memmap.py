@@ -67,6 +67,7 @@ COUNTERS = (
     Counter("cycles", False, "from start to halt"),
     Counter("instructions", True, "instructions executed"),
     Counter("macs", True, "multiply-adds done"),
+    Counter("skipped_images", True, "multiply-adds of operations that a counted guard left out"),
     Counter("skipped_tiles", True, "multiply-adds with a tile of zeros that were left out"),
     Counter("skipped_outputs", True, "of the others, those of an output that is masked"),
     Counter("skipped_elements", True, "of the others, those with a stream element that is zero"),

@@ -1,7 +1,7 @@
 """The instruction set reference, docs/isa.md, written from the tables."""
 
 from isa.fields import Field, Kind
-from isa.instructions import LOOP_DEPTH, SCALARS, TABLE, TOKEN_MOST, TOKENS
+from isa.instructions import LOOP_DEPTH, SCALARS, TABLE, TOKEN_MOST, TOKENS, Guard
 from isa.memmap import COUNTERS, TAG_BYTES, Control, Flag, Status, Trap
 from isa.registers import REGISTERS, TAGS, Activation, AuxMode, Operand, Unit
 
@@ -60,7 +60,7 @@ def _kind(field: Field) -> str:
 
 
 def _enumerations():
-    for values in (AuxMode, Operand, Activation, Trap, Status, Flag):
+    for values in (Guard, AuxMode, Operand, Activation, Trap, Status, Flag):
         listed = ", ".join(f"{v.value} {v.name}" for v in values)
         yield f"- {values.__name__}: {listed}"
     yield ""

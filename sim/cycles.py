@@ -56,6 +56,17 @@ def of(config: Config, unit: Unit, registers: Registers, memory: Memory | None =
             return move(config, registers, memory or Memory())
 
 
+def left_out(unit: Unit, registers: Registers, counted: bool) -> int:
+    """Cycles of an operation that is left out: counting takes one for each count and for each of
+    its bits."""
+    if not (counted and unit is Unit.TENSOR):
+        return 1
+    counts = [registers["tensor.positions"][loop] for loop in (*POSITIONS, "cores")]
+    counts += [*registers["tensor.reduction"].values(), *registers["tensor.blocks"].values(),
+               registers["tensor.groups"]["groups"]]
+    return 2 + len(counts) + sum(count.bit_length() for count in counts)
+
+
 def tensor(config: Config, registers: Registers) -> int:
     """Blocks are fed while the ones before them are drained; two at a time have accumulators.
     Groups are fed side by side and drained one after the other, or together if they are merged."""

@@ -15,6 +15,7 @@ from isa.instructions import (
     TOKEN_MOST,
     TOKENS,
     Condition,
+    Guard,
 )
 from isa.memmap import Control, Flag, Status, Trap
 from isa.registers import BY_INDEX, REGISTERS, Unit
@@ -23,7 +24,7 @@ from sim.outcome import Outcome, TrapError, require
 from sim.registers import Values, registers_of
 
 WORD32 = 1 << 32
-SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
+SKIPPED = ("skipped_images", "skipped_tiles", "skipped_outputs", "skipped_elements")
 PLANS = 1 << 12  # operations that a machine remembers, more than a training step has
 UNITS = {Unit.TENSOR: tensor.Operation, Unit.VECTOR: vector.Operation, Unit.MOVE: move.Operation}
 
@@ -40,6 +41,8 @@ class Operation:
     tag: int
     values: Values
     key: int | None  # of random bits: apart from the values, since it differs from step to step
+    leave: bool  # it only takes and gives its tokens
+    count: bool  # with `leave`: what it would have done is counted
 
 
 @dataclass
@@ -213,13 +216,15 @@ class Machine:
         self._wait_for_room(unit)
         self.state.registers[unit] = {}
 
-    def _do_run(self, unit, wait, post, tag):
+    def _do_run(self, unit, wait, post, tag, guard, rs, count, least):
         unit = Unit(unit)
         self._wait_for_room(unit)
         values = dict(self.state.registers[unit])
         key = values.pop(KEYS[unit], 0) if unit in KEYS else None
+        value = self.state.scalars[rs]
+        leave = {Guard.NONE: False, Guard.GE: value < least, Guard.LT: value >= least}[guard]
         self.state.pending[unit] = Operation(self.state.pc - 1, wait, post, tag,
-                                             frozenset(values.items()), key)
+                                             frozenset(values.items()), key, leave, bool(count))
         self._progress()
 
     def _do_sync(self, wait, post):
@@ -256,6 +261,11 @@ class Machine:
 
     def _execute(self, unit: Unit, operation: Operation) -> None:
         try:
+            if operation.leave:
+                if operation.count and unit is Unit.TENSOR:
+                    self._count(tensor.left_out(registers_of(unit, operation.values)), operation)
+                self._give(operation.post)
+                return
             beside = self.external if unit is Unit.MOVE else operation.key
             outcome = self._planned(unit, operation.values).run(self.words, beside)
             self._count(outcome, operation)
@@ -301,6 +311,7 @@ def _decode(word: int):
     require(row is not None and word & ~row.legal_bits == 0, Trap.ILLEGAL)
     values = fields.decode(row.fields, word)
     require(values.get("unit", 0) in tuple(Unit), Trap.ILLEGAL)
+    require(values.get("guard", 0) in tuple(Guard), Trap.ILLEGAL)
     if "register" in values:
         register = BY_INDEX.get(values["register"])
         require(register is not None, Trap.ILLEGAL)

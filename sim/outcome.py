@@ -19,6 +19,7 @@ class Outcome:
 
     trap: Trap = Trap.NONE
     macs: int = 0
+    skipped_images: int = 0
     skipped_tiles: int = 0
     skipped_outputs: int = 0
     skipped_elements: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from isa import fields, instructions
 from isa.config import Config
-from isa.instructions import SCALARS, TOKENS
+from isa.instructions import SCALARS, TOKENS, Guard
 from isa.registers import BY_INDEX, Unit
 from sim import cycles
 from sim.cycles import Memory
@@ -21,7 +21,8 @@ WORD32 = 1 << 32
 
 @dataclass(frozen=True)
 class Span:
-    """An operation: the program counter of its `run`, and its first and last cycle at work."""
+    """An operation: the program counter of its `run`, and its first and last cycle at work. One
+    that is left out takes some cycles as well."""
 
     pc: int
     unit: Unit
@@ -112,12 +113,17 @@ class _Scheduler:
         self.now = max(self.now, front.open)
         front.registers = defaults(Unit(unit))
 
-    def _do_run(self, pc, unit, wait, post, tag):
+    def _do_run(self, pc, unit, wait, post, tag, guard, rs, count, least):
         front = self.units[Unit(unit)]
         self.now = max(self.now, front.open)
         granted = max(self.now + 1, front.idle, self._take(wait))
         start = granted + 1
-        end = start + self._cycles(Unit(unit), front.registers) - 1
+        value = self.scalars[rs]
+        if {Guard.NONE: False, Guard.GE: value < least, Guard.LT: value >= least}[guard]:
+            taken = cycles.left_out(Unit(unit), front.registers, count)
+        else:
+            taken = self._cycles(Unit(unit), front.registers)
+        end = start + taken - 1
         front.open, front.idle = granted + 1, end + 1
         self._give(post, end + 1)
         self.result.spans.append(Span(pc, Unit(unit), tag, start, end))

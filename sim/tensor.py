@@ -16,6 +16,8 @@ from sim.outcome import Outcome, TrapError, require
 from sim.registers import Registers
 from sim.skipping import OUTER, Skipping
 
+LEFT_OUT_LIMIT = 1 << 46  # multiply-adds of an operation that is left out are counted modulo this
+
 
 def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
     """Run one operation on the scratchpad `words` (uint64), which it changes.
@@ -26,6 +28,14 @@ def execute(config: Config, registers: Registers, words: np.ndarray) -> Outcome:
         return Operation(config, registers).run(words, registers["tensor.key"]["key"])
     except TrapError as trap:
         return Outcome(trap=trap.cause)
+
+
+def left_out(registers: Registers) -> Outcome:
+    """What an operation counts that is left out: the multiply-adds of all its loops."""
+    positions, groups = registers["tensor.positions"], registers["tensor.groups"]["groups"]
+    counts = [positions[loop] for loop in (*POSITIONS, "cores")]
+    counts += [*registers["tensor.reduction"].values(), *registers["tensor.blocks"].values()]
+    return Outcome(skipped_images=prod(counts) * groups * TREES * LANES % LEFT_OUT_LIMIT)
 
 
 class Operation:

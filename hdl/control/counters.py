@@ -5,12 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.memory.regfile import RegisterFile
-from hdl.tensor.events import EIGHTH, MACS_BITS, SKIPPED, SKIPPED_BITS
+from hdl.tensor.events import EIGHTH, MACS_BITS, SKIPPED
 from isa.memmap import COUNTER_INDEX, COUNTERS
 
 COUNTER_BITS = 64
 EIGHTH_SHIFT = EIGHTH.bit_length() - 1
-EIGHTHS = {"macs": MACS_BITS, **dict.fromkeys(SKIPPED, SKIPPED_BITS)}  # counted in units of EIGHTH
+EIGHTHS = {"macs": MACS_BITS, **SKIPPED}  # counted in units of EIGHTH
 PULSE_BITS = 6  # enough for the ports of the scratchpad
 BEAT_BITS = 3  # enough for the words of a beat
 

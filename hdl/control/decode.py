@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from isa.fields import used_bits
-from isa.instructions import BY_MNEMONIC, OPCODE, TABLE
+from isa.instructions import BY_MNEMONIC, OPCODE, TABLE, Guard
 from isa.registers import BY_INDEX, REGISTER_BITS, Unit
 
 WORD_BITS = OPCODE.low + OPCODE.width
@@ -28,8 +28,8 @@ class Decoder(wiring.Component):
     word : an instruction
     actions : `ACTIONS`; the bit of its mnemonic, none if it is illegal
     unit : for set, setr, clear and run: the unit it is for
-    illegal : the opcode, a unit, a register or a set bit does not exist, or an offset is not a
-        multiple of 4
+    illegal : the opcode, a unit, a guard, a register or a set bit does not exist, or an offset is
+        not a multiple of 4
     """
 
     def __init__(self):
@@ -65,7 +65,7 @@ class Decoder(wiring.Component):
             "set": register_exists & value_fits,
             "setr": register_exists,
             "clear": unit_exists,
-            "run": unit_exists,
+            "run": unit_exists & (field(word, "run", "guard") <= max(Guard)),
         }
         with m.Switch(word[OPCODE.low:]):
             for row in TABLE:

@@ -25,7 +25,8 @@ class FrontEnd(wiring.Component):
     ------
     `operation.start` comes one cycle after `command.grant`, never in the first cycle of
     `command.stop`, which drops the operation that is pending. An operation that is done leaves the
-    unit free to start the next one in the following cycle.
+    unit free to start the next one in the following cycle. One that is left out, and not counted,
+    is busy for one cycle.
     """
 
     def __init__(self, *, unit: Unit):
@@ -41,7 +42,8 @@ class FrontEnd(wiring.Component):
         waiting = Signal(RUN_LAYOUT)
         running = Signal()
         present = Signal(RUN_LAYOUT)
-        start = Signal()
+        start, leave = Signal(), Signal()
+        left_out, done = Signal(), Signal()
         command, operation = self.command, self.operation
 
         m.d.comb += [
@@ -51,13 +53,16 @@ class FrontEnd(wiring.Component):
             command.busy.eq(running),
             command.wants.eq(pending & ~running & ~command.stop),
             command.want.eq(waiting.wait),
-            command.give.eq(Mux(operation.done & ~command.stop, present.post, 0)),
+            left_out.eq(present.leave & (~present.count if self.unit is Unit.TENSOR else 1)),
+            done.eq(running & (operation.done | left_out)),
+            command.give.eq(Mux(done & ~command.stop, present.post, 0)),
             command.trap.eq(operation.trap),
             command.cause.eq(operation.cause),
             command.pc.eq(present.pc),
             operation.start.eq(start),
             operation.registers.eq(active),
             operation.tag.eq(present.tag),
+            operation.leave.eq(leave & ~left_out),
             operation.stop.eq(command.stop),
         ]
 
@@ -66,12 +71,12 @@ class FrontEnd(wiring.Component):
         with m.If(command.run.valid & command.run.ready):
             m.d.sync += [pending.eq(1), waiting.eq(command.run.payload)]
 
-        m.d.sync += start.eq(0)
-        with m.If(operation.done):
+        m.d.sync += [start.eq(0), leave.eq(0)]
+        with m.If(done):
             m.d.sync += running.eq(0)
         with m.If(command.wants & command.grant):
             m.d.sync += [active.eq(following), present.eq(waiting), pending.eq(0),
-                         running.eq(1), start.eq(1)]
+                         running.eq(1), start.eq(~waiting.leave), leave.eq(waiting.leave)]
         with m.If(command.stop):  # what has not started is forgotten
             m.d.sync += pending.eq(0)
         return m

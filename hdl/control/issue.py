@@ -11,7 +11,7 @@ from hdl.control.registers import CODE_BITS
 from hdl.control.scalar import SCALAR_BITS, Scalars
 from hdl.interfaces import CAUSE_BITS, PC_BITS, RUN_LAYOUT, SET_LAYOUT
 from isa.config import WORD_BITS
-from isa.instructions import BY_MNEMONIC, TOKENS, Condition
+from isa.instructions import BY_MNEMONIC, TOKENS, Condition, Guard
 from isa.memmap import Trap
 from isa.registers import Unit
 
@@ -197,7 +197,9 @@ class Issue(wiring.Component):
         """The instructions that go to a unit."""
         write, run = self.set.payload, self.run.payload
         sum_ = operand("setr", "rs") + field(word, "setr", "imm")
+        guard, less = field(word, "run", "guard"), Signal()
         m.d.comb += [
+            less.eq(operand("run", "rs") < field(word, "run", "least")),
             self.unit.eq(unit),
             self.set.valid.eq(working & (actions["set"] | actions["setr"] | actions["clear"])),
             write.clear.eq(actions["clear"]),
@@ -208,6 +210,8 @@ class Issue(wiring.Component):
             run.wait.eq(field(word, "run", "wait")),
             run.post.eq(field(word, "run", "post")),
             run.tag.eq(field(word, "run", "tag")),
+            run.leave.eq(((guard == Guard.GE) & less) | ((guard == Guard.LT) & ~less)),
+            run.count.eq(field(word, "run", "count")),
             self.wants.eq(working & actions["sync"]),
             self.want.eq(field(word, "sync", "wait")),
             self.give.eq(Mux(self.grant, field(word, "sync", "post"), 0)),

@@ -10,7 +10,9 @@ EIGHTH = 8  # multiply-adds that events count as one
 WORDS_BITS = 14  # 8 groups, 8 words of 128 positions
 MACS_BITS = 7  # 8 cores, 8 trees
 SKIPPED_BITS = 17  # 8 cores, 8 words of 128 positions
-SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
+LEFT_OUT_BITS = 43  # a whole operation
+SKIPPED = {"skipped_images": LEFT_OUT_BITS, "skipped_tiles": SKIPPED_BITS,
+           "skipped_outputs": SKIPPED_BITS, "skipped_elements": SKIPPED_BITS}
 
 
 class TensorEvents(wiring.Signature):
@@ -18,11 +20,11 @@ class TensorEvents(wiring.Signature):
 
     Members
     -------
-    busy : an operation is at work, from its start to its done
+    busy : an operation is at work, from its start to its done; not one that is left out
     tag, pc : counter group and program counter of that operation
     stream_words : words of streams that were done or left out in this cycle; where something is
         left out those of whole passes, with the decision to do them or not
-    macs, skipped_tiles, skipped_outputs, skipped_elements
+    macs, skipped_images, skipped_tiles, skipped_outputs, skipped_elements
         Multiply-adds done, and left out, in units of `EIGHTH`
     wait_stream, wait_stationary, wait_drain
         No word of the first group entered although some are left, because: the word, the tile, the
@@ -39,7 +41,7 @@ class TensorEvents(wiring.Signature):
             "pc": Out(PC_BITS),
             "stream_words": Out(WORDS_BITS),
             "macs": Out(MACS_BITS),
-            **{name: Out(SKIPPED_BITS) for name in SKIPPED},
+            **{name: Out(bits) for name, bits in SKIPPED.items()},
             "wait_stream": Out(1),
             "wait_stationary": Out(1),
             "wait_drain": Out(1),

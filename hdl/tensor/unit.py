@@ -12,6 +12,7 @@ from hdl.tensor.core import Core
 from hdl.tensor.drain import Drain
 from hdl.tensor.events import WORDS_BITS, TensorEvents
 from hdl.tensor.feed import Feed
+from hdl.tensor.left_out import LeftOut
 from hdl.tensor.planes import count
 from hdl.tensor.skipping_core import SkippingCore
 from hdl.tensor.skips import skips
@@ -62,6 +63,7 @@ class TensorUnit(wiring.Component):
         m.submodules.checks = checks = Checks(config=self.config)
         m.submodules.feed = feed = Feed(config=self.config)
         m.submodules.drain = drain = Drain(config=self.config)
+        m.submodules.left_out = left_out = LeftOut()
         connect(m, flipped(self.command), front.command)
         for core in range(self.config.cores):
             connect(m, feed.stream[core], flipped(self.stream[core]))
@@ -70,21 +72,23 @@ class TensorUnit(wiring.Component):
         connect(m, drain.output, flipped(self.output))
 
         clear = Signal()
-        self._control(m, front.operation, checks, feed, drain, clear)
+        self._control(m, front.operation, checks, feed, drain, left_out, clear)
         for part in (checks, feed, drain):
             m.d.comb += [part.start.eq(front.operation.start), part.clear.eq(clear),
                          part.registers.eq(front.operation.registers)]
         m.d.comb += [
+            left_out.start.eq(front.operation.leave),
+            left_out.registers.eq(front.operation.registers),
             drain.positions_last.eq(checks.positions_last),
             feed.known.eq(checks.known),
             feed.drained.eq(drain.drained),
             *(to.eq(of) for to, of in zip(drain.untouched, feed.untouched, strict=True)),
         ]
         self._cores(m, front.operation.registers, feed, drain, clear)
-        self._events(m, front, checks, feed, drain)
+        self._events(m, front, checks, feed, drain, left_out)
         return m
 
-    def _control(self, m, operation, checks, feed, drain, clear):
+    def _control(self, m, operation, checks, feed, drain, left_out, clear):
         written = Signal()  # the last word is, and the checks are not done
         bad_address = Signal()
         running = Signal()
@@ -96,7 +100,7 @@ class TensorUnit(wiring.Component):
         m.d.comb += [
             end.eq(running & checks.done & (drain.done | written)),
             bad_address.eq(checks.done & (feed.trap | drain.trap)),
-            operation.done.eq(end | ending),
+            operation.done.eq(end | ending | left_out.done),
             operation.trap.eq(ending & trapped),
             operation.cause.eq(cause),
             clear.eq(operation.start | ending),
@@ -159,8 +163,8 @@ class TensorUnit(wiring.Component):
             complete = following
         m.d.comb += Cat(drain.complete, drain.complete_all).eq(complete)
 
-    def _events(self, m, front, checks, feed, drain):
-        events, busy = self.events, front.command.busy
+    def _events(self, m, front, checks, feed, drain, left_out):
+        events, busy = self.events, front.command.busy & ~left_out.active
         registers = front.operation.registers
         # of the passes that were decided on in the last cycle
         words, skipped = Signal(WORDS_BITS), Signal(WORDS_BITS)
@@ -187,6 +191,7 @@ class TensorUnit(wiring.Component):
             events.stream_words.eq(Mux(registers.mode.skip != Skip.NONE, words,
                                         sum(feed.taken))),
             events.macs.eq(sum(work)),
+            events.skipped_images.eq(Mux(left_out.done, left_out.eighths, 0)),
             events.skipped_tiles.eq(skipped * registers.positions.cores * TREES),
             events.wait_stream.eq(feed.wait_stream & busy),
             events.wait_stationary.eq(feed.wait_stationary & busy),

@@ -19,7 +19,8 @@ class Unit:
 
     Attributes
     ----------
-    log : list of ("set", index, value), ("clear",), ("run", pc, tag), ("start", pc), ("end", pc)
+    log : list of ("set", index, value), ("clear",), ("run", pc, tag), ("start", pc), ("end", pc);
+        where it is left out ("left", pc, count) in the place of start
     duration : function of the pc that gives the cycles of an operation, at least 1
     traps : dict from the pc of operations that trap to the cause
     """
@@ -67,7 +68,11 @@ class Unit:
             if state["wants"] and inputs["grant"].value:
                 present, pending = pending, None
                 left = self.duration(present["pc"])
-                self.log.append(("start", present["pc"]))
+                if present["leave"]:
+                    left = 1
+                    self.log.append(("left", present["pc"], present["count"]))
+                else:
+                    self.log.append(("start", present["pc"]))
             if state["run__ready"] and inputs["run__valid"].value:
                 pending = streams.unpack(RUN_LAYOUT, streams.read(inputs["run__payload"]))
                 self.log.append(("run", pending["pc"], pending["tag"]))

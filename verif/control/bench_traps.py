@@ -31,7 +31,7 @@ async def illegal(dut):
     b = await Bench.start(dut, STALL)
     for text in (
         ".word 0\n", f".word {0xFF << 56}\n", word("nop", 1), word("halt", 1 << 16),
-        word("run", 3 << 54), word("clear", 3 << 54), word("set", 255 << 48),
+        word("run", 3 << 54), word("run", 3 << 52), word("clear", 3 << 54), word("set", 255 << 48),
         word("set", REGISTERS["tensor.key"].index << 48 | 1 << 32), word("csr", 2),
     ):
         await b.traps("nop\nnop\n" + text + "halt 0", Trap.ILLEGAL, 2)

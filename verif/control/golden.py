@@ -76,7 +76,10 @@ class RandomProgram:
             elif kind == 5:
                 self._put(draw.choice(("nop", "fence", "clear tensor", "sync")))
             elif kind == 6:
-                self._put(f"run {draw.choice(('tensor', 'vector'))}, tag={draw.randrange(32)}")
+                guard = draw.choice(("", f", guard={draw.choice(('ge', 'lt'))}, rs={self._scalar()}"
+                                         f", least={draw.randrange(4)}, count=1"))
+                self._put(f"run {draw.choice(('tensor', 'vector'))}, tag={draw.randrange(32)}"
+                          f"{guard}")
             elif kind in (7, 8):
                 end = self._label()
                 self._put(f"skip {draw.choice(('eq', 'ne', 'lt', 'ge'))}, {self._scalar()}, "

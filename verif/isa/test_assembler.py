@@ -53,6 +53,7 @@ def test_one_program_by_hand():
             set tensor.stream.p0, stride=-1, dx=1   # another
             loop 45, done
             run tensor, wait=0x1, post=1 << 3, tag=3
+            run move, guard=lt, rs=r7, least=5, count=1
         done: setr vector.k1, r2, f32(-0.5)-(1<<32)
             skip lt, r1, r2, +1
             halt BATCH // 3
@@ -61,8 +62,9 @@ def test_one_program_by_hand():
     assert words == [
         0x03 << 56 | 1 << 52 | 127,
         0x0A << 56 | stride.index << 48 | 1 << 32 | 0xFFFFF,
-        0x08 << 56 | 1 << 32 | 45,
+        0x08 << 56 | 2 << 32 | 45,
         0x0D << 56 | 3 << 32 | 1 << 16 | 8,
+        0x0D << 56 | 2 << 54 | 2 << 52 | 7 << 48 | 1 << 47 | 5 << 37,
         0x0B << 56 | REGISTERS["vector.k1"].index << 48 | 2 << 44 | 0xBF000000,
         0x07 << 56 | 2 << 52 | 1 << 48 | 2 << 44 | 1,
         0x02 << 56 | 10,
@@ -84,6 +86,8 @@ def test_one_program_by_hand():
     ("set tensor.none, x=1", 1, 5, "'tensor.none' is no unit register"),
     ("run tensor, tag=32", 1, 13, "tag = 32: must be from 0 to 31"),
     ("run tensor, tag=1, tag=2", 1, 20, "tag is given twice"),
+    ("run tensor, guard=eq", 1, 19, "'eq' is no guard: there are none, ge, lt"),
+    ("run tensor, guard=ge, rs=5", 1, 26, "'5' is no scalar register"),
     ("run scalar", 1, 5, "'scalar' is no unit"),
     ("loop 3, away", 1, 9, "'away' is no label"),
     ("a: nop\na: nop", 2, 1, "'a' is defined twice"),

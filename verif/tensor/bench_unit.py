@@ -6,9 +6,11 @@ import numpy as np
 from isa.config import Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
-from isa.registers import AuxMode, Skip, StatsMode
+from isa.registers import AuxMode, Skip, StatsMode, Unit
+from sim import cycles, tensor
+from sim.outcome import Outcome
 from verif import bench, seeds
-from verif.tensor.driver import Driver, registers
+from verif.tensor.driver import COUNTED, Driver, registers
 from verif.tensor.operations import convolution, gemm
 
 GIVEN = bench.parameters()
@@ -257,6 +259,42 @@ async def traps(dut):
     if CONFIG.mode != "e5m2":
         done = await driver.check(changed(mode=wide))
         assert done.trap == Trap.SHAPE
+
+
+@cocotb.test(**TEST)
+async def left_out(dut):
+    """Nothing is checked, read or written, nothing but the multiply-adds is counted, and what
+    follows is done."""
+    driver = await begin(dut)
+    most = {"p0": 4095, "p1": 4095, "p2": 4095}
+    for values in (registers(), small_gemm(), small_gemm(cores=CONFIG.cores),
+                   registers(positions=most | {"q0": 15, "cores": 15}, groups={"groups": 15}),
+                   registers(blocks={"b2": 0}, reduction={"r0": 77}),
+                   *(_counts() for _ in range(20))):
+        for count in (0, 1):
+            done = await driver.run(values, left_out={"leave": 1, "count": count})
+            outcome = tensor.left_out(values) if count else Outcome()
+            for name in COUNTED:
+                assert getattr(done, name) == getattr(outcome, name), (name, values)
+            assert done.cycles == cycles.left_out(Unit.TENSOR, values, count), values
+            assert (done.wait_stream, done.wait_stationary, done.wait_drain) == (0, 0, 0)
+        await driver.check(small_gemm(mode={"scale": -4}), legal=True)
+    assert not dut.events__busy.value
+    assert tensor.left_out(registers(positions={"p0": 3, "cores": 5}, blocks={"b3": 7})
+                           ).skipped_images == 64 * 3 * 5 * 7
+    await driver.run(registers(positions=most), stop_after=5, left_out={"leave": 1, "count": 1})
+    await driver.check(small_gemm(mode={"scale": -4}), legal=True)
+
+
+def _counts():
+    """Registers of an operation with any counts."""
+    def below(most):
+        return int(DRAW.integers(1, 1 + (most if DRAW.random() < 0.3 else 3)))
+
+    return registers(
+        positions={p: below(4095) for p in ("p0", "p1", "p2")} | {"cores": below(15)},
+        reduction={f"r{i}": below(4095) for i in range(4)},
+        blocks={f"b{i}": below(4095) for i in range(4)}, groups={"groups": below(15)})
 
 
 @cocotb.test(**TEST)

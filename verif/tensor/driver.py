@@ -31,6 +31,7 @@ class Done:
     cycles: int = 0  # from start to done
     stream_words: int = 0
     macs: int = 0
+    skipped_images: int = 0
     skipped_tiles: int = 0
     skipped_outputs: int = 0
     skipped_elements: int = 0
@@ -86,16 +87,18 @@ class Driver:
                     "value": encode(register.fields, fields)}))
         self.held = {name: dict(fields) for name, fields in values.items()}
 
-    async def run(self, values: dict, *, stop_after: int | None = None) -> Done:
+    async def run(self, values: dict, *, stop_after: int | None = None,
+                  left_out: dict | None = None) -> Done:
         """Sets the registers, runs the operation, and waits for its end.
 
-        With `stop_after` the unit is told to stop so many cycles after its start.
+        With `stop_after` the unit is told to stop so many cycles after its start. `left_out` are
+        the fields of `RUN_LAYOUT` that say so.
         """
         dut = self.dut
         await self.set(values)
         pc, tag, post = (self.random.getrandbits(bits) for bits in (32, 5, 16))
         await self._send("run", streams.pack(
-            RUN_LAYOUT, {"pc": pc, "wait": 0, "post": post, "tag": tag}))
+            RUN_LAYOUT, {"pc": pc, "wait": 0, "post": post, "tag": tag, **(left_out or {})}))
         dut.command__grant.value = 1
         await RisingEdge(dut.clk)
         while not dut.command__wants.value:
