@@ -91,6 +91,8 @@ class Chip(wiring.Component):
         pulses = control.pulses
         m.d.comb += [
             self.interrupt.eq(control.interrupt),
+            control.listed.eq(move.listed),
+            control.live.eq(move.live),
             pulses.words_filled.eq(move.words_filled),
             pulses.words_stored.eq(move.words_stored),
             pulses.words_read.eq(scratchpad.words_read),

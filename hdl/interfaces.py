@@ -138,6 +138,7 @@ class Operation(wiring.Signature):
     tag : counter group
     leave : one cycle, in the place of `start`; the operation is left out and counted. Registers
         hold until `done`. Only a tensor operation; others that are left out are not seen.
+    left_out : the unit is busy with an operation that is left out
     stop : end as soon as possible; nothing more needs to be right but the bus
     done : one pulse, in or after the cycle in which the last write was taken; also ends an
         operation that trapped or was stopped
@@ -151,6 +152,7 @@ class Operation(wiring.Signature):
             "registers": Out(registers_layout(unit)),
             "tag": Out(RUN_LAYOUT["tag"].shape),
             "leave": Out(1),
+            "left_out": Out(1),
             "stop": Out(1),
             "done": In(1),
             "trap": In(1),

@@ -22,6 +22,7 @@ class Control(IntEnum):
     FLAGS = 0x20  # see Flag; writing 1 clears
     NAN_PC = 0x24  # the first operation that set Flag.NAN
     INTERRUPT_ENABLE = 0x28  # bit 0
+    LIVE = 0x2C  # live elements of the last move that went over such
     COUNTERS = 0x100  # 64 bits each, low half first, in the order of COUNTERS
     TAG_COUNTERS = 0x400  # for each tag TAG_BYTES: its TAG_COUNTERS, 64 bits each
 

@@ -235,6 +235,13 @@ def _move():
         yield f"scratchpad.{loop}", pack(("stride", STRIDE_BITS, S, 0, "words")), \
             f"from one run to the next in loop {loop}"
     yield "mode", pack(("store", 1, U, 0, "0 fills the scratchpad, 1 stores from it")), "direction"
+    yield "live", pack(
+        ("enable", 1, U, 0, "loop n2 goes over live elements"),
+        ("count", COUNT_BITS, U, 0, "elements that there are"),
+        ("first", COUNT_BITS, U, 0, "live ones before that of round 0")), \
+        "which rounds of external memory loop n2 takes"
+    yield "live.base", pack(("address", 32, U, 0, "word of the scratchpad")), \
+        "first word of the elements, 8 a word; what is zero is not live"
 
 
 FIRST_INDEX = {Unit.TENSOR: 0, Unit.VECTOR: 128, Unit.MOVE: 192}

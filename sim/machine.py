@@ -62,6 +62,7 @@ class State:
     trap: Trap = Trap.NONE
     trap_pc: int = 0
     nan_pc: int | None = None
+    live: int = 0
     scalars: list[int] = field(default_factory=lambda: [0] * SCALARS)
     loops: list[Loop] = field(default_factory=list)
     tokens: list[int] = field(default_factory=lambda: [0] * TOKENS)
@@ -128,6 +129,7 @@ class Machine:
             Control.INTERRUPT_ENABLE: self.interrupt_enable,
             Control.FLAGS: (state.nan_pc is not None) << Flag.NAN,
             Control.NAN_PC: state.nan_pc or 0,
+            Control.LIVE: state.live,
         }
         return plain.get(offset, 0)
 
@@ -285,6 +287,8 @@ class Machine:
         self.state.tag_words[operation.tag] += outcome.stream_words
         if outcome.nan and self.state.nan_pc is None:
             self.state.nan_pc = operation.pc
+        if outcome.live is not None:
+            self.state.live = outcome.live
 
     def _available(self, mask: int) -> bool:
         return all(self.state.tokens[i] for i in _bits(mask))

@@ -29,6 +29,7 @@ class Outcome:
     nan: bool = False
     words_filled: int = 0
     words_stored: int = 0
+    live: int | None = None  # elements of a list that are not zero, where there is a list
 
 
 def require(holds: bool, cause: Trap) -> None:

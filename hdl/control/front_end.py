@@ -43,7 +43,7 @@ class FrontEnd(wiring.Component):
         running = Signal()
         present = Signal(RUN_LAYOUT)
         start, leave = Signal(), Signal()
-        left_out, done = Signal(), Signal()
+        uncounted, done = Signal(), Signal()
         command, operation = self.command, self.operation
 
         m.d.comb += [
@@ -53,8 +53,8 @@ class FrontEnd(wiring.Component):
             command.busy.eq(running),
             command.wants.eq(pending & ~running & ~command.stop),
             command.want.eq(waiting.wait),
-            left_out.eq(present.leave & (~present.count if self.unit is Unit.TENSOR else 1)),
-            done.eq(running & (operation.done | left_out)),
+            uncounted.eq(present.leave & (~present.count if self.unit is Unit.TENSOR else 1)),
+            done.eq(running & (operation.done | uncounted)),
             command.give.eq(Mux(done & ~command.stop, present.post, 0)),
             command.trap.eq(operation.trap),
             command.cause.eq(operation.cause),
@@ -62,7 +62,8 @@ class FrontEnd(wiring.Component):
             operation.start.eq(start),
             operation.registers.eq(active),
             operation.tag.eq(present.tag),
-            operation.leave.eq(leave & ~left_out),
+            operation.leave.eq(leave & ~uncounted),
+            operation.left_out.eq(running & present.leave),
             operation.stop.eq(command.stop),
         ]
 

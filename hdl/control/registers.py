@@ -19,7 +19,7 @@ from isa.memmap import (
     Status,
     Trap,
 )
-from isa.registers import TAGS
+from isa.registers import COUNT_BITS, TAGS
 
 COUNTER_BYTES = COUNTER_BITS // 8
 CODE_BITS = BY_MNEMONIC["halt"].fields[0].width
@@ -47,6 +47,7 @@ class ControlRegisters(wiring.Component):
     done, ending : pulse; how the program ended (`ENDING`)
     pc : where control is
     nan, nan_pc : pulse; an operation made a NaN
+    listed, live : pulse; how many elements of a list are live
     counter, counter_value : index and value of a counter
     tag, tag_cycles, tag_words : the counters of a tag
     interrupt : done and enabled
@@ -68,6 +69,8 @@ class ControlRegisters(wiring.Component):
             "pc": In(PC_BITS),
             "nan": In(1),
             "nan_pc": In(PC_BITS),
+            "listed": In(1),
+            "live": In(COUNT_BITS),
             "counter": Out(range(len(COUNTERS))),
             "counter_value": In(COUNTER_BITS),
             "tag": Out(range(TAGS)),
@@ -85,6 +88,7 @@ class ControlRegisters(wiring.Component):
         trap_pc = Signal(PC_BITS)
         flags = Signal(max(Flag) + 1)
         nan_pc = Signal(PC_BITS)
+        live = Signal(COUNT_BITS)
         ones = Signal(LITE_DATA_BITS)  # bits that are written with a one
         m.d.comb += [
             ones.eq(self.write_data & self.write_mask),
@@ -104,6 +108,8 @@ class ControlRegisters(wiring.Component):
                 m.d.sync += enable.eq(Mux(self.write_mask[0], self.write_data[0], enable))
         with m.If(self.nan & ~flags[Flag.NAN]):
             m.d.sync += [flags[Flag.NAN].eq(1), nan_pc.eq(self.nan_pc)]
+        with m.If(self.listed):
+            m.d.sync += live.eq(self.live)
         with m.If(self.done):
             m.d.sync += [
                 self.busy.eq(0),
@@ -117,6 +123,7 @@ class ControlRegisters(wiring.Component):
             m.d.sync += [
                 self.program.eq(program), self.busy.eq(1), done.eq(0), trapped.eq(0), code.eq(0),
                 cause.eq(Trap.NONE), trap_pc.eq(0), flags.eq(0), nan_pc.eq(0),
+                live.eq(0),
             ]
 
         status = Signal(max(Status) + 1)
@@ -136,6 +143,7 @@ class ControlRegisters(wiring.Component):
             Control.FLAGS: flags,
             Control.NAN_PC: nan_pc,
             Control.INTERRUPT_ENABLE: enable,
+            Control.LIVE: live,
         })
         return m
 

@@ -17,7 +17,7 @@ from hdl.tensor.events import SKIPPED, TensorEvents
 from isa.config import Config
 from isa.instructions import INSTRUCTION_BYTES
 from isa.memmap import Trap
-from isa.registers import Unit
+from isa.registers import COUNT_BITS, Unit
 
 _BYTE_BITS = INSTRUCTION_BYTES.bit_length() - 1
 
@@ -36,6 +36,7 @@ class ControlUnit(wiring.Component):
     tensor, vector, move : UnitCommand
     pulses : `PULSES`; the fields that control and the tensor unit know themselves are not looked at
     events : TensorEvents
+    listed, live : pulse, of the move unit; how many elements of a list are live
     interrupt : the program is done and the interrupt enabled
 
     Timing
@@ -51,6 +52,8 @@ class ControlUnit(wiring.Component):
             **{unit.name.lower(): Out(UnitCommand()) for unit in Unit},
             "pulses": In(PULSES),
             "events": In(TensorEvents()),
+            "listed": In(1),
+            "live": In(COUNT_BITS),
             "interrupt": Out(1),
         })
 
@@ -92,6 +95,8 @@ class ControlUnit(wiring.Component):
             registers.pc.eq(issue.pc),
             registers.nan.eq(self.events.nan),
             registers.nan_pc.eq(self.events.pc),
+            registers.listed.eq(self.listed),
+            registers.live.eq(self.live),
             self.interrupt.eq(registers.interrupt),
         ]
         self._dispatch(m, units, issue, begin, running)

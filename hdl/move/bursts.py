@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.axi import ADDRESS_BITS as EXTERNAL_BITS
 from hdl.interfaces import address_bits, registers_layout
+from hdl.move.live import ROUND
 from isa.config import WORD_BYTES, Config
 from isa.registers import ADDRESS_BITS, Unit
 
@@ -29,6 +30,7 @@ def move_burst_layout(config: Config) -> data.StructLayout:
         "external": EXTERNAL_BITS,  # byte address of the first word
         "scratchpad": ADDRESS_BITS,  # its word address
         "length": (BEATS * config.axi_words - 1).bit_length(),  # words - 1
+        "zero": 1,  # zeros, in the place of what is at `external`
     })
 
 
@@ -77,13 +79,16 @@ class BurstGenerator(wiring.Component):
     start : pulse; begins. `registers` hold from here to the last burst, their counts not zero.
     stop : while set no burst is given, and what was left is forgotten
     registers : of the move unit
+    rounds : stream of `ROUND`, of a move over live elements: one for each round of n2, or fewer in
+        a store, which ends where there is no element
     bursts : stream of `move_burst_layout`; all of their addresses are checked
     active : there are bursts left
     trap : pulse; the next burst is not aligned or leaves the scratchpad. Ends the work.
 
     Timing
     ------
-    The first burst is valid two cycles after `start`, the following ones come without a gap.
+    The first burst is valid two cycles after `start`, or after its round is taken; the following
+    ones come without a gap but where they wait for their round.
     """
 
     def __init__(self, *, config: Config):
@@ -92,6 +97,7 @@ class BurstGenerator(wiring.Component):
             "start": In(1),
             "stop": In(1),
             "registers": In(registers_layout(Unit.MOVE)),
+            "rounds": In(stream.Signature(ROUND)),
             "bursts": Out(stream.Signature(move_burst_layout(config))),
             "active": Out(1),
             "trap": Out(1),
@@ -111,6 +117,8 @@ class BurstGenerator(wiring.Component):
         last = Signal()  # burst of its run
         last_1, last_2 = Signal(), Signal()
         walking = Signal()  # bursts are left that are not shown yet
+        waiting = Signal()  # for the next round of live elements
+        zero = Signal()  # it has no element
         external, scratchpad = Signal(EXTERNAL_BITS), Signal(ADDRESS_BITS)
         sides = (
             # the place, its registers, and how many units of its address a word has
@@ -124,9 +132,10 @@ class BurstGenerator(wiring.Component):
             words.eq(Mux(last, left, room)),
             last_1.eq(rest_1 == 1),
             last_2.eq(rest_2 == 1),
-            take.eq(walking & (~shown | self.bursts.ready)),
+            take.eq(walking & ~waiting & (~shown | self.bursts.ready)),
+            self.rounds.ready.eq(waiting),
 
-            legal.eq((burst.external[:_LOW] == 0)
+            legal.eq(((burst.external[:_LOW] == 0) | burst.zero)
                      & (burst.scratchpad + burst.length < self.config.words)),
             self.bursts.valid.eq(shown & legal & ~self.stop),
             self.trap.eq(shown & ~legal & ~self.stop),
@@ -134,30 +143,37 @@ class BurstGenerator(wiring.Component):
         ]
         with m.If(~shown | self.bursts.ready):
             m.d.sync += [
-                shown.eq(walking),
+                shown.eq(take),
                 burst.external.eq(external),
                 burst.scratchpad.eq(scratchpad),
                 burst.length.eq(words - 1),
+                burst.zero.eq(zero),
             ]
         with m.If(take):
             m.d.sync += left.eq(left - words)
             with m.If(last):
                 m.d.sync += [left.eq(counts.words), rest_1.eq(rest_1 - 1)]
                 with m.If(last_1):
-                    m.d.sync += [rest_1.eq(counts.n1), rest_2.eq(rest_2 - 1)]
+                    m.d.sync += [rest_1.eq(counts.n1), rest_2.eq(rest_2 - 1),
+                                 waiting.eq(self.registers.live.enable & ~last_2)]
                     with m.If(last_2):
                         m.d.sync += walking.eq(0)
+        with m.If(waiting & self.rounds.valid):
+            m.d.sync += [waiting.eq(0), zero.eq(self.rounds.payload.none)]
+            with m.If(self.rounds.payload.none & self.registers.mode.store):
+                m.d.sync += walking.eq(0)
         with m.If(self.trap | self.stop):
-            m.d.sync += [walking.eq(0), shown.eq(0)]
+            m.d.sync += [walking.eq(0), shown.eq(0), waiting.eq(0)]
         with m.If(self.start):
             m.d.sync += [walking.eq(1), left.eq(counts.words), rest_1.eq(counts.n1),
-                         rest_2.eq(counts.n2)]
+                         rest_2.eq(counts.n2), zero.eq(0),
+                         waiting.eq(self.registers.live.enable)]
 
         for place, side, scale in sides:
-            self._walk(m, place, side, words * scale, take, last, last_1)
+            self._walk(m, place, side, words * scale, take, last, last_1, waiting)
         return m
 
-    def _walk(self, m, place, side, advance, take, last, last_1):
+    def _walk(self, m, place, side, advance, take, last, last_1, waiting):
         """Moves one address: along the run, else to the next round of a loop."""
         width = len(place)
         begin_1 = Signal(width, name=f"{side}_begin_1")  # of the present run
@@ -178,5 +194,9 @@ class BurstGenerator(wiring.Component):
                 m.d.sync += begin_1.eq(moved)
                 with m.If(last_1):
                     m.d.sync += begin_2.eq(moved)
+        if side == "external":
+            with m.If(waiting):
+                found = self.rounds.payload.external
+                m.d.sync += [place.eq(found), begin_1.eq(found)]
         with m.If(self.start):
             m.d.sync += [place.eq(base), begin_1.eq(base), begin_2.eq(base)]

@@ -1,7 +1,7 @@
 """Bursts from external memory into the scratchpad."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi import BURST_LAYOUT, ReadChannel
@@ -22,13 +22,13 @@ class Fill(wiring.Component):
     external : ReadChannel
     ports : array of WritePort of the scratchpad, one for each lane
     idle : nothing is under way
-    words : number of words written in this cycle
+    words : number of words of external memory written in this cycle
     error : pulse; a beat was an error response (it is written all the same)
 
     Timing
     ------
     One beat a cycle while external memory gives and the scratchpad takes. A beat waits on its
-    channel until the scratchpad took all of its words.
+    channel until the scratchpad took all of its words. Bursts of zeros are a beat a cycle too.
     """
 
     def __init__(self, *, config: Config):
@@ -46,25 +46,26 @@ class Fill(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, lanes = self.config, self.config.axi_words
-        layout = span_layout(config)
+        layout = data.StructLayout({**span_layout(config).members, "zero": 1})
         # where the words of the bursts under way go
         m.submodules.places = places = Queue(width=layout.size, depth=bursts_under_way(config))
         m.submodules.requests = requests = Queue(width=BURST_LAYOUT.size, depth=2)
         asked = Signal(BURST_LAYOUT)
         burst, external = self.bursts.payload, self.external
         new, span = Signal(layout), Signal(layout)
-        fields = span_of(burst, config)
+        fields = span_of(burst, config) | {"zero": burst.zero}
+        given = Signal()  # a beat is there
         m.d.comb += [
             *(new[name].eq(value) for name, value in fields.items()),
             # a request that was shown on the bus may not be withdrawn: it goes through a queue
-            requests.incoming.valid.eq(self.bursts.valid & places.incoming.ready),
+            requests.incoming.valid.eq(self.bursts.valid & places.incoming.ready & ~new.zero),
             requests.incoming.payload.eq(asked),
             asked.address.eq(burst.external),
             asked.length.eq(new.beats),
             external.request.valid.eq(requests.outgoing.valid),
             external.request.payload.eq(requests.outgoing.payload),
             requests.outgoing.ready.eq(external.request.ready),
-            self.bursts.ready.eq(requests.incoming.ready & places.incoming.ready),
+            self.bursts.ready.eq((requests.incoming.ready | new.zero) & places.incoming.ready),
             places.incoming.valid.eq(self.bursts.valid & self.bursts.ready),
             places.incoming.payload.eq(new),
             span.eq(places.outgoing.payload),
@@ -80,21 +81,21 @@ class Fill(wiring.Component):
             first.eq(index == 0),
             last.eq(index == span.beats),
             wanted.eq(lanes_of(span, first, last, config) & ~done),
-            external.ready.eq(places.outgoing.valid
-                              & (~wanted | Cat(p.request.ready for p in self.ports)).all()),
-            beat.eq(external.valid & external.ready),
+            given.eq(places.outgoing.valid & (external.valid | span.zero)),
+            beat.eq(given & (~wanted | Cat(p.request.ready for p in self.ports)).all()),
+            external.ready.eq(beat & ~span.zero),
             taken.eq(Cat(p.request.valid & p.request.ready for p in self.ports)),
-            self.words.eq(sum(taken)),
-            self.error.eq(beat & external.error),
+            self.words.eq(Mux(span.zero, 0, sum(taken))),
+            self.error.eq(external.ready & external.error),
             places.outgoing.ready.eq(beat & last),
             self.idle.eq(~places.outgoing.valid),
         ]
         for lane, port in enumerate(self.ports):
             place = Cat(Const(lane, (lanes - 1).bit_length()), index)
             m.d.comb += [
-                port.request.valid.eq(external.valid & places.outgoing.valid & wanted[lane]),
+                port.request.valid.eq(given & wanted[lane]),
                 port.request.payload.address.eq(span.place + place),
-                port.request.payload.data.eq(external.data[lane]),
+                port.request.payload.data.eq(Mux(span.zero, 0, external.data[lane])),
             ]
         with m.If(beat):
             m.d.sync += index.eq(index + 1)

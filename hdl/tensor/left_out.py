@@ -20,7 +20,6 @@ class LeftOut(wiring.Component):
     -------
     start : pulse; the registers hold from here to `done`
     registers
-    active : from the cycle of `start` to that of `done`
     done : pulse
     eighths : with `done`: words of all streams and cores, in multiply-adds over `EIGHTH`, modulo
         2^`LEFT_OUT_BITS`
@@ -35,7 +34,6 @@ class LeftOut(wiring.Component):
         super().__init__({
             "start": In(1),
             "registers": In(registers_layout(Unit.TENSOR)),
-            "active": Out(1),
             "done": Out(1),
             "eighths": Out(LEFT_OUT_BITS),
         })
@@ -55,7 +53,6 @@ class LeftOut(wiring.Component):
                 with m.Case(i):
                     m.d.comb += factor.eq(value)
         m.d.comb += [
-            self.active.eq(self.start | busy),
             self.done.eq(busy & (multiplier == 0) & (at == len(factors))),
             self.eighths.eq(Cat(Const(0, _LOW), product)),
         ]

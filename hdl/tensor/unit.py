@@ -164,7 +164,7 @@ class TensorUnit(wiring.Component):
         m.d.comb += Cat(drain.complete, drain.complete_all).eq(complete)
 
     def _events(self, m, front, checks, feed, drain, left_out):
-        events, busy = self.events, front.command.busy & ~left_out.active
+        events, busy = self.events, front.command.busy & ~front.operation.left_out
         registers = front.operation.registers
         # of the passes that were decided on in the last cycle
         words, skipped = Signal(WORDS_BITS), Signal(WORDS_BITS)

@@ -51,6 +51,8 @@ class ControlTop(wiring.Component):
             connect(m, outer, inner)
         m.d.comb += [
             self.interrupt.eq(control.interrupt),
+            control.listed.eq(move.listed),
+            control.live.eq(move.live),
             control.pulses.words_filled.eq(move.words_filled),
             control.pulses.words_stored.eq(move.words_stored),
             control.pulses.words_read.eq(scratchpad.words_read),

@@ -41,15 +41,17 @@ class Scratchpad:
 
     async def _reads(self, name):
         draw = seeds.stdlib(name)
-        valid, ready, payload, answers, data = self._port(
-            name, "request__valid", "request__ready", "request__payload", "valid", "data")
+        valid, ready, payload, answers, data, zeros = self._port(
+            name, "request__valid", "request__ready", "request__payload", "valid", "data", "zeros")
         ready.value = answers.value = 0
         while True:
             await RisingEdge(self.dut.clk)
             taken = bool(ready.value) and bool(valid.value)
             answers.value = int(taken)
             self.given += taken
-            data.value = int(self.words[streams.read(payload)]) if taken else draw.getrandbits(64)
+            word = int(self.words[streams.read(payload)]) if taken else draw.getrandbits(64)
+            data.value = word
+            zeros.value = sum((word >> 8 * i & 0x7F == 0) << i for i in range(8))
             ready.value = int(draw.random() >= self.stall)
 
     async def _writes(self, name):
@@ -74,6 +76,7 @@ class Move:
         self.set = streams.Source(dut, "command__set", SET_LAYOUT)
         self.run = streams.Source(dut, "command__run", RUN_LAYOUT)
         self.ended = []  # for each operation (pc, trap); NONE where it gave its tokens
+        self.live = []  # elements that are live, of each operation over such
         self.counts = dict.fromkeys(("busy", "wait_external", "words_filled", "words_stored"), 0)
         dut.command__grant.value = 1
         dut.command__stop.value = 0
@@ -87,6 +90,8 @@ class Move:
                 continue
             for name in self.counts:
                 self.counts[name] += streams.read(getattr(dut, name))
+            if dut.listed.value:
+                self.live.append(streams.read(dut.live))
             pc = streams.read(dut.command__pc)
             if dut.command__trap.value:
                 self.ended.append((pc, Trap(streams.read(dut.command__cause))))
@@ -94,14 +99,14 @@ class Move:
                 assert streams.read(dut.command__give) == POST
                 self.ended.append((pc, Trap.NONE))
 
-    async def give(self, registers, pc):
+    async def give(self, registers, pc, **left_out):
         """Hands an operation over; returns when the unit took it."""
         writes = [{"clear": 1, "index": 0, "value": 0}]
         for register in of_unit(Unit.MOVE):
             value = fields.encode(register.fields, registers[register.name])
             writes.append({"clear": 0, "index": register.index, "value": value})
         await self.set.send(writes)
-        await self.run.send([{"pc": pc, "wait": 0, "post": POST, "tag": 0}])
+        await self.run.send([{"pc": pc, "wait": 0, "post": POST, "tag": 0} | left_out])
 
     async def wait_ended(self, count, most=20000):
         for _ in range(most):
@@ -120,11 +125,16 @@ async def _start(dut, stall=0.0):
 
 
 def registers_of(**values):
-    """`external_base=...` and so on; counts as a tuple."""
+    """`external_base=...` and so on; counts as a tuple, and live as one: word of the list, its
+    elements, the first."""
     registers = defaults(Unit.MOVE)
     words, n1, n2 = values.pop("counts", (1, 1, 1))
     registers["move.counts"] = {"words": words, "n1": n1, "n2": n2}
     registers["move.mode"] = {"store": values.pop("store", 0)}
+    if "live" in values:
+        address, count, first = values.pop("live")
+        registers["move.live"] = {"enable": 1, "count": count, "first": first}
+        registers["move.live.base"] = {"address": address}
     for name, value in values.items():
         side, what = name.split("_")
         key = "address" if what == "base" else "stride"
@@ -168,11 +178,14 @@ class Check:
         memory.data[:] = self.external.tobytes()
         scratchpad.words[:] = self.words
         self.filled = self.stored = 0
+        self.live = []
 
     def execute(self, registers):
         outcome = move.execute(CONFIG, registers, self.words, self.external)
         self.filled += outcome.words_filled
         self.stored += outcome.words_stored
+        if outcome.live is not None:
+            self.live.append(outcome.live)
         return outcome.trap
 
     def compare(self):
@@ -205,6 +218,107 @@ async def random_copies(dut):
     assert unit.ended == [(pc, Trap.NONE) for pc in range(count)]
     assert unit.counts["words_filled"] == scratchpad.taken == check.filled
     assert unit.counts["words_stored"] == scratchpad.given == check.stored
+
+
+LIST = 8  # words of a list at most
+
+
+def _draw_live(draw, words):
+    """An operation over live elements, whose list lies at the end of the scratchpad; `words` is the
+    scratchpad, where the list is written."""
+    room = CONFIG.words - LIST
+    count = draw.randint(1, 8 * LIST)
+    length, n1 = draw.choice((1, 2, 7, 17, 33)), draw.randint(1, 2)
+    n2 = draw.randint(1, min(80, room // (n1 * length + 1)))
+    pitch = n1 * length + draw.randrange(2)
+    size = -(-count // 8)
+    density = draw.choice((0, 0.1, 0.5, 0.9, 1))
+    for i in range(size):
+        codes = [draw.choice((1, 0x38, 0x81, 0xFF)) if draw.random() < density
+                 else draw.choice((0, 0x80)) for _ in range(8)]
+        words[CONFIG.words - size + i] = int.from_bytes(bytes(codes), "little")
+    backwards = draw.randrange(2)
+    return registers_of(
+        counts=(length, n1, n2), store=draw.randrange(2),
+        live=(CONFIG.words - size | draw.randrange(4096) << ADDRESS_BITS, count,
+              draw.choice((0, 0, draw.randrange(8 * LIST)))),
+        external_base=8 * (draw.randrange(100) + backwards * count * pitch),
+        external_n1=8 * length, external_n2=(-8 if backwards else 8) * pitch,
+        scratchpad_n1=length, scratchpad_n2=n1 * length)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def live_elements(dut):
+    """Gathered and scattered rounds, zeros where there is no element, and how many there are."""
+    draw = seeds.stdlib("live")
+    scratchpad, unit, memory = await _start(dut)
+    check = Check(scratchpad, memory, seeds.generator("live"))
+    count = 0
+    for stall in (0.0, 0.3, 0.7):
+        scratchpad.stall = stall
+        memory.set_stall(stall)
+        for _ in range(40):
+            registers = _draw_live(draw, check.words)
+            scratchpad.words[-LIST:] = check.words[-LIST:]
+            assert check.execute(registers) is Trap.NONE
+            await unit.give(registers, count)
+            count += 1
+            await unit.wait_ended(count)
+            check.compare()
+    assert unit.live == check.live and len(set(unit.live)) > 10
+    assert unit.counts["words_filled"] == check.filled
+    assert unit.counts["words_stored"] == check.stored
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def live_traps(dut):
+    """Lists that may not be read, places that may not be reached, and places that are not."""
+    scratchpad, unit, memory = await _start(dut, 0.2)
+    check = Check(scratchpad, memory, seeds.generator("live traps"))
+    top = CONFIG.words
+    for store in (0, 1):
+        for trap, changes in (
+            (Trap.SHAPE, {"live": (0, 0, 0)}),
+            (Trap.ADDRESS, {"live": (top, 1, 0)}),
+            (Trap.ADDRESS, {"live": (top - 1, 9, 0)}),
+            (Trap.ADDRESS, {"live": ((1 << ADDRESS_BITS) - 1, 9, 0)}),
+            (Trap.NONE, {"live": (top - 1, 8, 0), "counts": (1, 1, 4)}),
+            (Trap.ADDRESS, {"live": (top - 1, 8, 0), "counts": (1, 1, 5), "external_n2": 4}),
+            (Trap.BUS, {"live": (top - 1, 8, 0), "counts": (1, 1, 5),
+                        "external_n2": EXTERNAL // 6 & -8}),
+            (Trap.NONE, {"live": (top - 1, 7, 0), "counts": (1, 1, 5),
+                         "external_n2": EXTERNAL // 6 & -8}),
+            # a round that is not there: zeros are written, nothing is stored
+            (Trap.NONE if store else Trap.ADDRESS,
+             {"live": (top - 1, 8, 4), "counts": (1, 1, 5), "scratchpad_n2": (top - 6) // 3}),
+            (Trap.NONE, {"live": (top - 1, 8, 5), "counts": (1, 1, 2), "external_base": 4}),
+        ):
+            registers = registers_of(store=store, **changes)
+            check.words[-1] = scratchpad.words[-1] = 0x38003838 | 0x01008100 << 32
+            expected = check.execute(registers)
+            assert expected is trap, (registers, expected)
+            ended = len(unit.ended)
+            await unit.give(registers, 1)
+            await unit.wait_ended(ended + 1)
+            assert memory.quiet
+            assert unit.ended[-1] == (1, trap), (unit.ended[-1], registers)
+            if trap is Trap.NONE:
+                check.compare()
+            else:
+                check.follow()
+    assert unit.live == check.live
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def left_out(dut):
+    """An operation that is left out gives its tokens, moves nothing and is not busy."""
+    scratchpad, unit, memory = await _start(dut)
+    check = Check(scratchpad, memory, seeds.generator("left out"))
+    for store in (0, 1):
+        await unit.give(registers_of(counts=(0, 9, 9), store=store), 1, leave=1, count=1)
+    await unit.wait_ended(2)
+    assert unit.ended == [(1, Trap.NONE)] * 2 and unit.counts["busy"] == 0
+    check.compare()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -10,7 +10,7 @@ from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.move.unit import MoveUnit
 from isa.config import Config
 
-EVENTS = "busy", "wait_external", "words_filled", "words_stored"
+EVENTS = "busy", "wait_external", "words_filled", "words_stored", "listed", "live"
 
 
 class MoveTop(wiring.Component):
