@@ -93,6 +93,8 @@ class Chip(wiring.Component):
             self.interrupt.eq(control.interrupt),
             control.listed.eq(move.listed),
             control.live.eq(move.live),
+            vector.bin.eq(control.bin),
+            control.bin_count.eq(vector.count),
             pulses.words_filled.eq(move.words_filled),
             pulses.words_stored.eq(move.words_stored),
             pulses.words_read.eq(scratchpad.words_read),

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from isa.registers import TAGS
 
+BINS = 64  # of a histogram
 ID_VALUE = 0x574E5731  # "WNW1"
 
 
@@ -24,6 +25,7 @@ class Control(IntEnum):
     INTERRUPT_ENABLE = 0x28  # bit 0
     LIVE = 0x2C  # live elements of the last move that went over such
     COUNTERS = 0x100  # 64 bits each, low half first, in the order of COUNTERS
+    HISTOGRAM = 0x300  # BINS numbers of 32 bits, of the last histogram of the vector unit
     TAG_COUNTERS = 0x400  # for each tag TAG_BYTES: its TAG_COUNTERS, 64 bits each
 
 

@@ -17,6 +17,8 @@ STRIDE_BITS = 20
 INDEX_BITS = 32  # numbers of elements; 8 of them have a word number of 3 bits less
 COORDINATE_BITS = 12
 COUNT_BITS = 12
+BIN_BITS = 10  # of a size: the exponent of a binary32 number and the two bits below it
+TALLY_BITS = 20  # of a count of a histogram
 
 U, S, F = Kind.UNSIGNED, Kind.SIGNED, Kind.FLOAT
 
@@ -221,6 +223,11 @@ def _vector():
             ("turn", 1, U, 0, "8 words of the output are transposed as 8x8 bytes")), \
             f"what {o} writes"
     yield "key", pack(("key", 32, Kind.MASK)), "of the random bits of stochastic rounding"
+    yield "tally", pack(
+        ("across", 1, U, 0, "a sum is over all 8 elements too"),
+        ("histogram", 1, U, 0, "elements are counted by size, four bins to a power of two"),
+        ("first", BIN_BITS, U, 0, "the size of bin 0: exponent and two bits of a binary32")), \
+        "more of reductions"
 
 
 def _move():

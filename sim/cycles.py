@@ -30,12 +30,16 @@ ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drai
 
 STAGES = 21  # cycles of a vector operation on one group, beside its inputs and outputs
 FLOAT_WORDS = 4  # of a group in binary32
+LANES_COUNTED = 4  # cycles of a group in a histogram
+ACROSS_CYCLES = 4  # to add the sums of the lanes
 CODE_CYCLES, FLOAT_CYCLES, SUM_CYCLES = 3, 3, 9  # from the lanes to memory, but for taking turns
 
 BEATS = 16  # of a burst at most
 BURSTS = 4  # under way at most
 ASKED, ANSWERED = 2, 4  # cycles before the first request, and beside the latency of each
 MOVE_END = 2  # cycles after the last word
+LIVE_FIRST, LIVE_WORD = 4, 2  # cycles before the first element of a list, between its words
+LIVE_ASKED = 1  # from an element to the request of its round, beside the one between requests
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Memory:
 
 
 def of(config: Config, unit: Unit, registers: Registers, memory: Memory | None = None) -> int:
-    """Cycles of an operation, from its start to its end, both included."""
+    """Cycles of an operation, from its start to its end, both included; of a move over live
+    elements where all are."""
     match unit:
         case Unit.TENSOR:
             return tensor(config, registers)
@@ -114,10 +119,12 @@ def vector(config: Config, registers: Registers) -> int:
     wide = FormatCode.BINARY32 in formats
     codes = sum(FORMATS[code].group_words for code in formats if code != FormatCode.BINARY32)
     inputs = [registers["vector.inputs"][i] for i in _inputs(registers)]
+    across = ACROSS_CYCLES * registers["vector.tally"]["across"]
     read = max((FORMATS[code].group_words for code in inputs), default=0)
-    written = max(FLOAT_WORDS * wide, codes)
+    counted = LANES_COUNTED if registers["vector.tally"]["histogram"] else 0
+    written = max(FLOAT_WORDS * wide, codes, counted)
     after = max(FLOAT_CYCLES * wide, CODE_CYCLES + codes + turned if codes else 0,
-                SUM_CYCLES if op["reduce"] == Reduce.SUM else 0)
+                SUM_CYCLES + across if op["reduce"] == Reduce.SUM else 0, counted)
 
     inner = prod(counts[loop] for loop in REDUCED)
     rounds = counts["n5"] if op["channel"] else 1
@@ -127,7 +134,7 @@ def vector(config: Config, registers: Registers) -> int:
         nest = max(last, written)
     else:
         last = inner * max(read, written, 1)
-        nest = max(last, FLOAT_WORDS if op["reduce"] else 0)
+        nest = max(last, FLOAT_WORDS + across if op["reduce"] else 0)
     # Coefficients are read before a round; a gap in lanes that wait for outputs is as much shorter.
     gap = FLOAT_WORDS * op["channel"].bit_count() + 1 if op["channel"] else 0
     a_round = max(nests * inner * max(read, 1) + gap,
@@ -147,28 +154,79 @@ def _inputs(registers: Registers) -> list[str]:
     return [i for i in VECTOR_INPUTS if Operand[i.upper()] in named]
 
 
-def move(config: Config, registers: Registers, memory: Memory) -> int:
-    """Bursts follow each other without a gap unless they are too short to cover the latency."""
-    asked, end = ASKED - 1, 0
+def move(config: Config, registers: Registers, memory: Memory, live: list[int] | None = None
+         ) -> int:
+    """Bursts follow each other without a gap unless they are too short to cover the latency.
+
+    `live` are the numbers of the elements that are live, by default all.
+    """
+    asked, end, number = ASKED - 1, 0, 0
     ends = [0] * BURSTS
-    for number, words in enumerate(bursts(config, registers)):
-        asked = max(asked + 1, ends[number % BURSTS] + 1)
-        end = max(asked + ANSWERED + memory.latency, end + 1) + words - 1
-        ends[number % BURSTS] = end
-    return end + MOVE_END
+    counts, store = registers["move.counts"], registers["move.mode"]["store"]
+    walk = _LiveWalk(registers["move.live"], live)
+    for n2 in range(counts["n2"]):
+        element, found = walk.round(n2, asked)
+        if element is None and store:
+            break
+        zero = element is None
+        place = registers["move.live"]["count"] if zero else element
+        asked = max(asked, found + LIVE_ASKED)
+        for words in bursts(config, registers, place):
+            asked = max(asked + 1, ends[number % BURSTS] + 1)
+            end = max(asked + (1 if zero else ANSWERED + memory.latency), end + 1) + words - 1
+            ends[number % BURSTS] = end
+            number += 1
+    return max(end, walk.end(asked)) + MOVE_END
 
 
-def bursts(config: Config, registers: Registers):
-    """Beats of each burst of a move: they end at a multiple of the largest burst."""
+def bursts(config: Config, registers: Registers, n2: int):
+    """Beats of each burst of the runs of a round of n2: they end at a multiple of the largest
+    burst."""
     counts = registers["move.counts"]
     beat = WORD_BYTES * config.axi_words
-    for n2 in range(counts["n2"]):
-        for n1 in range(counts["n1"]):
-            first = (registers["move.external.base"]["address"]
-                     + n1 * registers["move.external.n1"]["stride"]
-                     + n2 * registers["move.external.n2"]["stride"]) // beat
-            last = first + -(-counts["words"] // config.axi_words)
-            while first < last:
-                stop = min(last, (first // BEATS + 1) * BEATS)
-                yield stop - first
-                first = stop
+    for n1 in range(counts["n1"]):
+        first = (registers["move.external.base"]["address"]
+                 + n1 * registers["move.external.n1"]["stride"]
+                 + n2 * registers["move.external.n2"]["stride"]) // beat
+        last = first + -(-counts["words"] // config.axi_words)
+        while first < last:
+            stop = min(last, (first // BEATS + 1) * BEATS)
+            yield stop - first
+            first = stop
+
+
+class _LiveWalk:
+    """The walk through the elements of a move: an element a cycle, and what a word takes."""
+
+    def __init__(self, live: dict[str, int], numbers: list[int] | None):
+        self.enabled, self.count = live["enable"], live["count"]
+        self.numbers = list(range(self.count)) if numbers is None else numbers
+        self.left = self.numbers[live["first"]:]
+        self.at, self.cycle = 0, LIVE_FIRST  # the element that is looked at, and when
+
+    def round(self, n2: int, wanted: int) -> tuple[int | None, int]:
+        """The element of the next round, which is wanted from that cycle on, and when it comes; a
+        move that is not over live elements has round `n2`, before it begins."""
+        if not self.enabled:
+            return n2, -LIVE_ASKED
+        element = self.left.pop(0) if self.left else None
+        self._go(self.count if element is None else element)
+        self.cycle = max(self.cycle, wanted)
+        found = self.cycle
+        if element is not None:
+            self._go(element + 1)
+        return element, found
+
+    def _go(self, element: int) -> None:
+        words = element // WORD_BYTES - self.at // WORD_BYTES
+        self.cycle += element - self.at + LIVE_WORD * words
+        if element == self.count:  # it ends with the last element, and reads no other word
+            self.cycle -= LIVE_WORD * (element % WORD_BYTES == 0 and words > 0)
+        self.at = element
+
+    def end(self, enough: int) -> int:
+        """When the last element is counted, where no more rounds are wanted from that cycle on."""
+        if not self.enabled or self.at >= self.count:
+            return 0
+        words = -(-self.count // WORD_BYTES) - self.at // WORD_BYTES
+        return max(self.cycle, enough) + (LIVE_WORD + 1) * words

@@ -63,6 +63,7 @@ class State:
     trap_pc: int = 0
     nan_pc: int | None = None
     live: int = 0
+    histogram: list[int] = field(default_factory=lambda: [0] * memmap.BINS)
     scalars: list[int] = field(default_factory=lambda: [0] * SCALARS)
     loops: list[Loop] = field(default_factory=list)
     tokens: list[int] = field(default_factory=lambda: [0] * TOKENS)
@@ -114,6 +115,8 @@ class Machine:
         if Control.COUNTERS <= offset < Control.COUNTERS + 8 * len(memmap.COUNTERS):
             index, high = divmod((offset - Control.COUNTERS) // 4, 2)
             return (state.counters[memmap.COUNTERS[index].name] >> 32 * high) % WORD32
+        if Control.HISTOGRAM <= offset < Control.HISTOGRAM + 4 * memmap.BINS:
+            return state.histogram[(offset - Control.HISTOGRAM) // 4]
         tag, part = divmod(offset - Control.TAG_COUNTERS, memmap.TAG_BYTES)
         if tag >= 0 and part // 8 == memmap.TAG_COUNTERS.index("words"):
             return (state.tag_words[tag] >> 32 * (part % 8 // 4)) % WORD32
@@ -289,6 +292,8 @@ class Machine:
             self.state.nan_pc = operation.pc
         if outcome.live is not None:
             self.state.live = outcome.live
+        if outcome.histogram is not None:
+            self.state.histogram = outcome.histogram
 
     def _available(self, mask: int) -> bool:
         return all(self.state.tokens[i] for i in _bits(mask))

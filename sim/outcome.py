@@ -30,6 +30,7 @@ class Outcome:
     words_filled: int = 0
     words_stored: int = 0
     live: int | None = None  # elements of a list that are not zero, where there is a list
+    histogram: list[int] | None = None  # where there is one
 
 
 def require(holds: bool, cause: Trap) -> None:

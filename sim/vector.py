@@ -6,9 +6,11 @@ import numpy as np
 
 from isa.config import Config
 from isa.formats import E5M2, FORMATS, FormatCode
-from isa.memmap import Trap
+from isa.memmap import BINS, Trap
 from isa.registers import (
+    BIN_BITS,
     REDUCED,
+    TALLY_BITS,
     VECTOR_INPUTS,
     VECTOR_LOOPS,
     VECTOR_OUTPUTS,
@@ -24,6 +26,7 @@ from sim.registers import Registers, vector_counts
 GROUP = 8  # elements that go through the lanes together
 SUM_LIMIT = 2.0**40  # magnitude that an element of a sum is limited to, in quanta
 QUANTUM_RANGE = range(-64, 64)
+SIZE_SHIFT = 21  # the sign and these bits of a binary32 number do not matter for its size
 _FIRST, _SECOND = "abc", "def"  # operands of the two multiply-adds
 
 
@@ -50,12 +53,14 @@ class Operation:
         self.counts = vector_counts(registers)
         self.groups = prod(self.counts.values())
         self.reduce = self.op["reduce"]
+        self.tally = registers["vector.tally"]
         self.outputs = [o for o in VECTOR_OUTPUTS if registers[f"vector.{o}.mode"]["enable"]]
         if self.reduce == Reduce.SUM and "o2" in self.outputs:
             self.outputs.remove("o2")
         self._check()
         sources = {self._mode(o)["source"] for o in self.outputs}
-        self.second = bool(self.op["source"] if self.reduce else 0) or 1 in sources
+        tallied = self.reduce or self.tally["histogram"]
+        self.second = bool(self.op["source"] if tallied else 0) or 1 in sources
         self.inputs = {i: self._runs(i, registers["vector.inputs"][i]) for i in self._used()}
         loops = VECTOR_LOOPS[2:] if self.reduce == Reduce.MAX else VECTOR_LOOPS
         self.written = {o: self._runs(o, registers[f"vector.{o}.mode"]["format"], loops)
@@ -79,6 +84,8 @@ class Operation:
             results = {o: u if self._mode(o)["source"] else t for o in self.outputs}
         for name in self.outputs:
             outcome.saturations_e5m2 += self._write(words, name, results[name], key)
+        if self.tally["histogram"]:
+            outcome.histogram = self._histogram(u if self.op["source"] else t)
         if self.reduce == Reduce.SUM:
             self.sums.write(words, as_words(self._sums(u if self.op["source"] else t)))
         return outcome
@@ -105,6 +112,8 @@ class Operation:
             require(split != 1 and (split != 2 or inner % GROUP == 0), Trap.SHAPE)
             require(mode["format"] in (FormatCode.E4M3, FormatCode.E5M2), Trap.SHAPE)
         require(len(turned) <= 1, Trap.SHAPE)
+        require(self.reduce == Reduce.SUM or not self.tally["across"], Trap.SHAPE)
+        require(not self.tally["histogram"] or not (self.reduce or split), Trap.SHAPE)
 
     def _used(self) -> list[str]:
         """The inputs that are read."""
@@ -212,13 +221,24 @@ class Operation:
         return value.reshape(-1, prod(self.counts[n] for n in REDUCED), GROUP)
 
     def _sums(self, value: np.ndarray) -> np.ndarray:
-        """8 sums over n0 and n1 for each round of the other loops, float32."""
+        """8 sums over n0 and n1 for each round of the other loops, float32; with `across` all of
+        them the sum of these."""
         unit = 2.0 ** self.op["quantum"]
         value = self._inner(value).astype(np.float64)
         nan = np.isnan(value)
         whole = np.rint(np.where(nan, 0, value) / unit).clip(-SUM_LIMIT, SUM_LIMIT)
-        total = whole.astype(np.int64).sum(axis=1).astype(np.float32) * np.float32(unit)
-        return np.where(nan.any(axis=1), floats.CANONICAL_NAN, total)
+        total, nan = whole.astype(np.int64).sum(axis=1), nan.any(axis=1)
+        if self.tally["across"]:
+            total = np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+            nan = nan.any(axis=1, keepdims=True)
+        return np.where(nan, floats.CANONICAL_NAN, total.astype(np.float32) * np.float32(unit))
+
+    def _histogram(self, value: np.ndarray) -> list[int]:
+        """How many elements there are of each size."""
+        size = (value.view(np.uint32) >> SIZE_SHIFT & (1 << BIN_BITS) - 1).astype(np.int64)
+        bins = (size - self.tally["first"]).clip(0, BINS - 1)
+        counts = np.bincount(bins.ravel(), minlength=BINS) % (1 << TALLY_BITS)
+        return counts.tolist()
 
     def _largest(self, value: np.ndarray, x: np.ndarray | None) -> dict[str, np.ndarray]:
         """The first of the largest over n0 and n1, its x and its number, by output."""

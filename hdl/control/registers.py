@@ -10,6 +10,7 @@ from hdl.control.counters import COUNTER_BITS
 from hdl.interfaces import CAUSE_BITS, PC_BITS
 from isa.instructions import BY_MNEMONIC
 from isa.memmap import (
+    BINS,
     COUNTERS,
     ID_VALUE,
     TAG_BYTES,
@@ -19,7 +20,7 @@ from isa.memmap import (
     Status,
     Trap,
 )
-from isa.registers import COUNT_BITS, TAGS
+from isa.registers import COUNT_BITS, TAGS, TALLY_BITS
 
 COUNTER_BYTES = COUNTER_BITS // 8
 CODE_BITS = BY_MNEMONIC["halt"].fields[0].width
@@ -47,6 +48,7 @@ class ControlRegisters(wiring.Component):
     done, ending : pulse; how the program ended (`ENDING`)
     pc : where control is
     nan, nan_pc : pulse; an operation made a NaN
+    bin, bin_count : a bin of the histogram, and its count in the same cycle
     listed, live : pulse; how many elements of a list are live
     counter, counter_value : index and value of a counter
     tag, tag_cycles, tag_words : the counters of a tag
@@ -71,6 +73,8 @@ class ControlRegisters(wiring.Component):
             "nan_pc": In(PC_BITS),
             "listed": In(1),
             "live": In(COUNT_BITS),
+            "bin": Out(range(BINS)),
+            "bin_count": In(TALLY_BITS),
             "counter": Out(range(len(COUNTERS))),
             "counter_value": In(COUNTER_BITS),
             "tag": Out(range(TAGS)),
@@ -153,12 +157,14 @@ class ControlRegisters(wiring.Component):
         low = COUNTER_BYTES.bit_length() - 1
         tags = Control.TAG_COUNTERS
         value = Signal(COUNTER_BITS)
-        in_counters, in_tags = Signal(), Signal()
+        in_counters, in_tags, in_bins = Signal(), Signal(), Signal()
         index = Signal(LITE_ADDRESS_BITS)
         m.d.comb += [
             index.eq((address - Control.COUNTERS) >> low),
             in_counters.eq((address >= Control.COUNTERS) & (index < len(COUNTERS))),
             in_tags.eq((address >= tags) & (address < tags + TAG_BYTES * TAGS)),
+            in_bins.eq((address >= Control.HISTOGRAM) & (address < Control.HISTOGRAM + 4 * BINS)),
+            self.bin.eq((address - Control.HISTOGRAM) >> 2),
             self.counter.eq(index),
             self.tag.eq((address - tags) >> exact_log2(TAG_BYTES)),
         ]
@@ -171,6 +177,8 @@ class ControlRegisters(wiring.Component):
         with m.If(in_counters | in_tags):
             m.d.sync += self.read_data.eq(Mux(
                 half, value[LITE_DATA_BITS:], value[:LITE_DATA_BITS]))
+        with m.Elif(in_bins):
+            m.d.sync += self.read_data.eq(self.bin_count)
         with m.Else():
             m.d.sync += self.read_data.eq(0)
             with m.Switch(address[2:]):

@@ -16,8 +16,8 @@ from hdl.interfaces import UnitCommand
 from hdl.tensor.events import SKIPPED, TensorEvents
 from isa.config import Config
 from isa.instructions import INSTRUCTION_BYTES
-from isa.memmap import Trap
-from isa.registers import COUNT_BITS, Unit
+from isa.memmap import BINS, Trap
+from isa.registers import COUNT_BITS, TALLY_BITS, Unit
 
 _BYTE_BITS = INSTRUCTION_BYTES.bit_length() - 1
 
@@ -37,6 +37,7 @@ class ControlUnit(wiring.Component):
     pulses : `PULSES`; the fields that control and the tensor unit know themselves are not looked at
     events : TensorEvents
     listed, live : pulse, of the move unit; how many elements of a list are live
+    bin, bin_count : a bin of the vector unit's histogram, and its count in the same cycle
     interrupt : the program is done and the interrupt enabled
 
     Timing
@@ -54,6 +55,8 @@ class ControlUnit(wiring.Component):
             "events": In(TensorEvents()),
             "listed": In(1),
             "live": In(COUNT_BITS),
+            "bin": Out(range(BINS)),
+            "bin_count": In(TALLY_BITS),
             "interrupt": Out(1),
         })
 
@@ -97,6 +100,8 @@ class ControlUnit(wiring.Component):
             registers.nan_pc.eq(self.events.pc),
             registers.listed.eq(self.listed),
             registers.live.eq(self.live),
+            self.bin.eq(registers.bin),
+            registers.bin_count.eq(self.bin_count),
             self.interrupt.eq(registers.interrupt),
         ]
         self._dispatch(m, units, issue, begin, running)

@@ -10,6 +10,7 @@ from hdl.streams.walker import Walker
 from hdl.vector.coefficients import Coefficients
 from hdl.vector.fork import Fork
 from hdl.vector.groups import GroupCounter
+from hdl.vector.histogram import Histogram
 from hdl.vector.input import Input
 from hdl.vector.lanes import Lanes
 from hdl.vector.layouts import (
@@ -23,7 +24,14 @@ from hdl.vector.outputs import Outputs
 from hdl.vector.reduction import Reduction
 from hdl.vector.split import Split
 from isa.config import LANES, Config
-from isa.registers import REDUCED, VECTOR_INPUTS, VECTOR_LOOPS, VECTOR_OUTPUTS
+from isa.memmap import BINS
+from isa.registers import (
+    REDUCED,
+    TALLY_BITS,
+    VECTOR_INPUTS,
+    VECTOR_LOOPS,
+    VECTOR_OUTPUTS,
+)
 
 
 class VectorDatapath(wiring.Component):
@@ -33,7 +41,8 @@ class VectorDatapath(wiring.Component):
     ----------
     config : Config
     index : int
-        Which of `config.vector_datapaths` it is.
+        Which of `config.vector_datapaths` it is. The first has the histogram, and does all of an
+        operation with one.
 
     Members
     -------
@@ -46,6 +55,7 @@ class VectorDatapath(wiring.Component):
     wait_read : lanes that could go on have an input missing
     wait_write : a write is not taken
     saturations : elements of E5M2 written in this cycle that saturated
+    bin, count : of the histogram; only of the first
     """
 
     def __init__(self, *, config: Config, index: int):
@@ -65,6 +75,7 @@ class VectorDatapath(wiring.Component):
             "wait_read": Out(1),
             "wait_write": Out(1),
             "saturations": Out(range(LANES + 1)),
+            **({"bin": In(range(BINS)), "count": Out(TALLY_BITS)} if index == 0 else {}),
         })
 
     def elaborate(self, platform):
@@ -73,11 +84,12 @@ class VectorDatapath(wiring.Component):
                                            index=self.index)
         m.submodules.groups = groups = GroupCounter()
         m.submodules.lanes = lanes = Lanes()
-        m.submodules.fork = fork = Fork(takers=len(VECTOR_OUTPUTS) + 1)
+        m.submodules.fork = fork = Fork(takers=len(VECTOR_OUTPUTS) + 2)
         m.submodules.outputs = outputs = Outputs(config=self.config)
         m.submodules.reduction = reduction = Reduction()
         registers, op = self.registers, self.registers.op
         start = Signal()
+        tally, offered, counted = Signal(), Signal(), Signal()  # a group, by the histogram
         m.submodules.coefficients = coefficients = Coefficients(config=self.config)
         wiring.connect(m, coefficients.port, wiring.flipped(self.z))
         ports = {"x": wiring.flipped(self.x), "y": wiring.flipped(self.y),
@@ -130,8 +142,8 @@ class VectorDatapath(wiring.Component):
             fork.wanted.eq(Cat(
                 *(registers[f"{name}_mode"].enable for name in VECTOR_OUTPUTS[:-1]),
                 registers[f"{VECTOR_OUTPUTS[-1]}_mode"].enable & ~self.sum,
-                self.sum)),
-            fork.took.eq(Cat(outputs.took, reduction.took)),
+                self.sum, tally)),
+            fork.took.eq(Cat(outputs.took, reduction.took, counted)),
 
             outputs.start.eq(start),
             outputs.clear.eq(self.clear),
@@ -140,10 +152,11 @@ class VectorDatapath(wiring.Component):
             outputs.more.eq(groups.valid | lanes.busy),
             outputs.key.eq(registers.key.key),
             outputs.counts.eq(split.counts),
-            Cat(outputs.offers, reduction.offer).eq(fork.offers),
+            Cat(outputs.offers, reduction.offer, offered).eq(fork.offers),
 
             reduction.clear.eq(self.clear),
             reduction.quantum.eq(op.quantum),
+            reduction.across.eq(registers.tally.across),
             reduction.source.eq(op.source),
             reduction.nest_last.eq(lanes.nest_last),
 
@@ -158,7 +171,10 @@ class VectorDatapath(wiring.Component):
         ]
         m.d.comb += [here.eq(there) for here, there in
                      zip(outputs.number, lanes.number, strict=True)]
-        for taker in (outputs, reduction):
+        takers = [outputs, reduction]
+        if self.index == 0:
+            takers.append(self._histogram(m, start, tally, offered, counted))
+        for taker in takers:
             m.d.comb += [
                 *(here.eq(there) for here, there in zip(taker.t, lanes.t, strict=True)),
                 *(here.eq(there) for here, there in zip(taker.u, lanes.u, strict=True)),
@@ -173,6 +189,23 @@ class VectorDatapath(wiring.Component):
         wiring.connect(m, reduction.words, outputs.sums)
         m.d.comb += outputs.index.eq(self._number(m, split, start, lanes.valid & fork.ready))
         return m
+
+    def _histogram(self, m, start, tally, offered, counted):
+        """Counts groups, where that is asked for."""
+        histogram = Histogram()
+        m.d.comb += tally.eq(self.registers.tally.histogram)
+        gated(m, "tally", tally | self.clear, {"histogram": histogram})
+        m.d.comb += [
+            histogram.start.eq(start & tally),
+            histogram.clear.eq(self.clear),
+            histogram.first.eq(self.registers.tally.first),
+            histogram.source.eq(self.registers.op.source),
+            histogram.offer.eq(offered),
+            counted.eq(histogram.took),
+            histogram.bin.eq(self.bin),
+            self.count.eq(histogram.count),
+        ]
+        return histogram
 
     def _number(self, m, split, start, took):
         """The number of the group that the outputs are offered, where anything is rounded by it;

@@ -86,6 +86,9 @@ class Decode(wiring.Component):
         for i, mode in enumerate(modes):
             fp8 = (mode.format == FormatCode.E4M3) | (mode.format == FormatCode.E5M2)
             yield ~turned[i] | fp8 & ~Cat(turned[:i]).any()
+        tally = registers.tally
+        yield ~tally.across | self.sum
+        yield ~tally.histogram | ((op.reduce == Reduce.NONE) & (split == 0))
 
 
 def loop_counts(registers) -> dict:

@@ -18,6 +18,7 @@ class Reduction(wiring.Component):
     -------
     clear : forgets everything
     quantum : signed, -64 to 63; constant while there are groups
+    across : each of the sums is that of all lanes
     source : groups are `t` (0) or `u` (1)
     offer, took, t, u, nest_last
         A stream of groups; `nest_last` with the last one of a sum.
@@ -33,6 +34,7 @@ class Reduction(wiring.Component):
         super().__init__({
             "clear": In(1),
             "quantum": In(signed(8)),
+            "across": In(1),
             "source": In(1),
             "offer": In(1),
             "took": Out(1),
@@ -56,6 +58,7 @@ class Reduction(wiring.Component):
             self.took.eq(self.offer & free),
             convert.clear.eq(self.clear),
             convert.quantum.eq(self.quantum),
+            convert.across.eq(self.across),
             convert.valid.eq(held[1] & last[1]),
         ]
         with m.If(en):

@@ -1,6 +1,6 @@
 """The sums of a nest on their way to memory."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,18 +17,21 @@ class SumWords(wiring.Component):
     -------
     clear : forgets everything
     quantum : exponent of the unit of the sums
+    across : each word is the total of the 8 sums, twice
     valid, ready, sums : stream of sums, 8 at once
     words : stream of words
 
     Timing
     ------
-    A word a cycle. The next sums are taken with the last two of the ones before.
+    A word a cycle, with `across` after 4 cycles. The next sums are taken with the last two of the
+    ones before.
     """
 
     def __init__(self):
         super().__init__({
             "clear": In(1),
             "quantum": In(signed(8)),
+            "across": In(1),
             "valid": In(1),
             "ready": Out(1),
             "sums": In(SUM).array(LANES),
@@ -39,34 +42,50 @@ class SumWords(wiring.Component):
         m = Module()
         kept = [Signal(SUM, name=f"kept_{i}", reset_less=True) for i in range(LANES)]
         left = Signal(range(GROUP_WORDS + 1))  # words that are still kept
+        adding = Signal(range(LANES // WORD_FLOATS + 1))  # cycles until the total is there
+        going = Signal()
         en = Signal()
         room = Signal()
         held = Signal(FixedToFloat.LATENCY)  # bit i: stage i holds a word
         m.d.comb += [
             self.words.valid.eq(held[-1]),
             room.eq(~held[-1] | self.words.ready),
-            en.eq(room & ((left != 0) | held.any())),
+            going.eq((left != 0) & (adding == 0)),
+            en.eq(room & (going | held.any())),
             self.ready.eq((left == 0) | (left == 1) & room),
         ]
         with m.If(en):
-            m.d.sync += held.eq(Cat(left != 0, held[:-1]))
-            with m.If(left != 0):
+            m.d.sync += held.eq(Cat(going, held[:-1]))
+            with m.If(going):
                 m.d.sync += left.eq(left - 1)
+        # Two sums leave a cycle; across, they first go into two, and these into one.
+        with m.If((adding == 0) & en & ~self.across):
             for here, there in zip(kept, kept[WORD_FLOATS:], strict=False):
                 m.d.sync += here.eq(there)
+        second = Signal(SUM)
+        m.d.comb += second.eq(Mux(adding == 1, kept[1], kept[WORD_FLOATS]))
+        with m.If(adding != 0):
+            m.d.sync += adding.eq(adding - 1)
+            for here, there in zip(kept[WORD_FLOATS:], kept[2 * WORD_FLOATS:], strict=False):
+                m.d.sync += here.eq(there)
+            for here, other in zip(kept, (second, kept[1 + WORD_FLOATS]), strict=False):
+                m.d.sync += [here.value.eq(here.value + other.value),
+                             here.nan.eq(here.nan | other.nan)]
         with m.If(self.valid & self.ready):
-            m.d.sync += [left.eq(GROUP_WORDS),
+            m.d.sync += [left.eq(GROUP_WORDS), adding.eq(Mux(self.across, LANES // WORD_FLOATS, 0)),
                          *(here.eq(there) for here, there in zip(kept, self.sums, strict=True))]
         with m.If(self.clear):
-            m.d.sync += [left.eq(0), held.eq(0)]
+            m.d.sync += [left.eq(0), held.eq(0), adding.eq(0)]
 
         for i in range(WORD_FLOATS):
             m.submodules[f"convert_{i}"] = convert = FixedToFloat(width=SUM_BITS, exponent=0)
+            value = Signal(SUM, name=f"value_{i}")
+            m.d.comb += value.eq(Mux(self.across, kept[0], kept[i]))
             m.d.comb += [
                 convert.en.eq(en),
-                convert.value.eq(kept[i].value),
+                convert.value.eq(value.value),
                 convert.scale.eq(self.quantum),
-                convert.nan.eq(kept[i].nan),
+                convert.nan.eq(value.nan),
                 self.words.payload.word_select(i, WORD_BITS // WORD_FLOATS).eq(convert.out),
             ]
         return m

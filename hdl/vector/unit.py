@@ -11,7 +11,8 @@ from hdl.vector.control import VectorControl
 from hdl.vector.datapath import VectorDatapath
 from hdl.vector.decode import Decode
 from isa.config import LANES, Config
-from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS, Unit
+from isa.memmap import BINS
+from isa.registers import TALLY_BITS, VECTOR_INPUTS, VECTOR_OUTPUTS, Unit
 
 
 class VectorUnit(wiring.Component):
@@ -32,13 +33,14 @@ class VectorUnit(wiring.Component):
     wait_read : of these, a datapath had an input missing
     wait_write : of these, a datapath could not write an output
     saturations : elements of E5M2 written in this cycle that saturated
+    bin, count : of the last histogram; the answer comes in the same cycle
 
     Timing
     ------
     A group of a datapath takes a cycle for each output in FP8 and two for each in bfloat16, at
     least one in all, two where an input is bfloat16, and four where an input or an output is
-    binary32. With MAX only the last group of a window counts for the outputs. Coefficients by
-    channel add 2 cycles and 4 for each at each round of loop n5.
+    binary32, or it is counted by a histogram. With MAX only the last group of a window counts for
+    the outputs. Coefficients by channel add 2 cycles and 4 for each at each round of loop n5.
     """
 
     def __init__(self, *, config: Config):
@@ -52,6 +54,8 @@ class VectorUnit(wiring.Component):
             "wait_read": Out(1),
             "wait_write": Out(1),
             "saturations": Out(range(LANES * count + 1)),
+            "bin": In(range(BINS)),
+            "count": Out(TALLY_BITS),
         })
 
     def elaborate(self, platform):
@@ -90,5 +94,7 @@ class VectorUnit(wiring.Component):
             self.wait_read.eq(Cat(each.wait_read for each in datapaths).any()),
             self.wait_write.eq(Cat(each.wait_write for each in datapaths).any()),
             self.saturations.eq(sum(each.saturations for each in datapaths)),
+            datapaths[0].bin.eq(self.bin),
+            self.count.eq(datapaths[0].count),
         ]
         return m

@@ -17,19 +17,10 @@ from isa.memmap import (
 from isa.registers import REGISTERS
 from verif import bench, streams
 from verif.control.agents import Bench
-from verif.control.golden import OUTPUT, RandomProgram, Recorder
+from verif.control.golden import OUTPUT, RandomProgram, Recorder, show, shown
 
 STALL = bench.parameters().get("stall", 0.0)
 AXI_WORDS = bench.parameters()["axi_words"]
-
-
-def shown(unit):
-    """Values that a program wrote to the register that shows a scalar."""
-    return [entry[2] for entry in unit.log if entry[0] == "set" and entry[1] == OUTPUT.index]
-
-
-def show(scalar):
-    return f"setr {OUTPUT.name}, {scalar}, 0\n"
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -243,54 +234,6 @@ class _Shared(list):
     def append(self, entry):
         super().append(entry)
         self.order.append((self.name, *entry))
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def guards(dut):
-    """An operation is left out where its guard does not hold as control comes to it; its tokens
-    are taken and given, in order."""
-    b = await Bench.start(dut, STALL)
-    b.tensor.duration = lambda pc: 20
-    for value in (0, 7, 8, 9, 1023, 1024, -2**31, -1):
-        unsigned = value % 2**32
-        for least in (0, 8, 1023):
-            for guard, holds in (("none", True), ("ge", unsigned >= least),
-                                 ("lt", unsigned < least)):
-                for unit in (b.tensor, b.vector):
-                    count = b.draw.randrange(2)
-                    await b.halts(f"""
-                        li r5, {value}
-                        run {unit.name}, guard={guard}, rs=r5, least={least}, count={count}, post=1
-                        addi r5, r5, {b.draw.choice((-8, 8, 2000))}
-                        sync wait=1
-                        halt 0
-                    """)
-                    wanted = [("start", 1)] if holds else [("left", 1, count)]
-                    assert unit.log[2:] == [*wanted, ("end", 1)], (value, least, guard, unit.log)
-    # it waits for its tokens and its turn
-    await b.halts("""
-        run tensor, post=2
-        run tensor, guard=ge, least=1, wait=2, post=1
-        run vector, wait=1
-        halt 0
-    """)
-    assert [e[0] for e in b.tensor.log if e[0] != "run"] == ["clear", "start", "end", "left", "end"]
-    assert [e[0] for e in b.vector.log] == ["clear", "run", "start", "end"]
-    await b.traps("run vector, guard=ge, least=1, wait=1\nhalt 0", Trap.DEADLOCK, 1)
-    # move: nothing is moved or checked, nothing counted
-    before = bytes(b.memory.data[0x2000:])
-    await b.halts("""
-        set move.external.base, address=0x2004
-        set move.counts, words=0
-        run move, guard=lt, post=1
-        set move.external.base, address=0x2000
-        run move, guard=ge, least=1, wait=1, post=2
-        sync wait=2
-        halt 0
-    """)
-    assert bytes(b.memory.data[0x2000:]) == before
-    for name in ("words_filled", "words_written"):
-        assert await b.host.read64(counter_offset(name)) == 0
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -11,6 +11,15 @@ from sim.machine import Machine
 OUTPUT = REGISTERS["vector.k0"]  # where programs show a scalar
 
 
+def shown(unit):
+    """Values that a program wrote to the register that shows a scalar."""
+    return [entry[2] for entry in unit.log if entry[0] == "set" and entry[1] == OUTPUT.index]
+
+
+def show(scalar):
+    return f"setr {OUTPUT.name}, {scalar}, 0\n"
+
+
 class Recorder(Machine):
     """Keeps what was shown; tensor and vector operations do nothing."""
 

@@ -13,7 +13,7 @@ def test_decode():
 
 
 @pytest.mark.parametrize("stall, axi_words", [(0.0, 1), (0.4, 1), (0.2, 2), (0.0, 4), (0.4, 4)])
-@pytest.mark.parametrize("module", ["programs", "traps"])
+@pytest.mark.parametrize("module", ["programs", "traps", "lists"])
 def test_control(module, stall, axi_words):
     bench.run(ControlTop(config=Bench.CONFIG.with_(axi_words=axi_words)),
               f"verif.control.bench_{module}", parameters={"stall": stall, "axi_words": axi_words})

@@ -13,6 +13,8 @@ from hdl.memory.scratchpad import Scratchpad
 from hdl.move.unit import MoveUnit
 from hdl.tensor.events import TensorEvents
 from isa.config import Config
+from isa.memmap import BINS
+from isa.registers import TALLY_BITS
 
 
 class ControlTop(wiring.Component):
@@ -27,6 +29,8 @@ class ControlTop(wiring.Component):
             "tensor": Out(UnitCommand()),
             "vector": Out(UnitCommand()),
             "events": In(TensorEvents()),
+            "bin": Out(range(BINS)),
+            "bin_count": In(TALLY_BITS),
         })
 
     def elaborate(self, platform):
@@ -53,6 +57,8 @@ class ControlTop(wiring.Component):
             self.interrupt.eq(control.interrupt),
             control.listed.eq(move.listed),
             control.live.eq(move.live),
+            self.bin.eq(control.bin),
+            control.bin_count.eq(self.bin_count),
             control.pulses.words_filled.eq(move.words_filled),
             control.pulses.words_stored.eq(move.words_stored),
             control.pulses.words_read.eq(scratchpad.words_read),

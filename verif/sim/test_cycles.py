@@ -1,5 +1,6 @@
 """Predicted cycles of single operations against the chip."""
 
+import numpy as np
 import pytest
 
 from isa.config import Config, named
@@ -171,3 +172,46 @@ def test_random_moves(latency):
                 scratchpad__n1={"stride": 1}, mode={"store": store})
             found = chip.cycles(Unit.MOVE, operation)
             assert near(found, cycles.move(SMALL, operation, Memory(latency))), operation
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_random_moves_over_live_elements(latency):
+    draw = seeds.generator(f"live cycles {latency}")
+    top = SMALL.words - 64
+    with Single(SMALL, latency) as chip:
+        memory = chip.simulation.memory
+        for _ in range(60):
+            count, density = int(draw.integers(1, 65)), float(draw.choice((0, 0.2, 0.6, 1)))
+            elements = np.zeros(64, np.uint8)
+            elements[:count] = draw.random(count) < density
+            memory[Single.FREE - 64:Single.FREE] = elements
+            chip.cycles(Unit.MOVE, registers(
+                Unit.MOVE, external__base={"address": Single.FREE - 64}, counts={"words": 8},
+                scratchpad__base={"address": top}))
+            words, n1, n2, first, store = (int(draw.choice(values)) for values in (
+                (1, 3, 16, 50, 200), (1, 1, 3), (1, 2, 8, 20), (0, 0, 5), (0, 1)))
+            operation = registers(
+                Unit.MOVE, counts={"words": words, "n1": n1, "n2": n2},
+                external__base={"address": Single.FREE + 8 * int(draw.integers(20))},
+                external__n1={"stride": 8 * words}, external__n2={"stride": 8 * words * n1},
+                scratchpad__n1={"stride": 1}, mode={"store": store},
+                live={"enable": 1, "count": count, "first": first},
+                live__base={"address": top})
+            found = chip.cycles(Unit.MOVE, operation)
+            live = np.flatnonzero(elements).tolist()
+            predicted = cycles.move(SMALL, operation, Memory(latency), live)
+            assert near(found, predicted), (found, predicted, live, operation)
+
+
+def test_counted_and_summed_across():
+    with Single(SMALL) as chip:
+        for groups, nests, format in ((1, 1, BINARY32), (7, 1, BINARY32), (40, 3, E4M3)):
+            for more in ({"tally": {"histogram": 1}},
+                         {"tally": {"across": 1}, "op": {"a": Operand.X, "reduce": Reduce.SUM}}):
+                operation = registers(Unit.VECTOR, **{
+                    "counts": {"n0": groups, "n2": nests}, "inputs": {"x": format},
+                    "x__n01": {"n0": 4 if format == BINARY32 else 1},
+                    "o2__base": {"address": 4100}, "o2__n23": {"n2": 4},
+                    "op": {"a": Operand.X}} | more)
+                found = chip.cycles(Unit.VECTOR, operation)
+                assert near(found, cycles.vector(SMALL, operation)), (found, operation)

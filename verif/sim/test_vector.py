@@ -319,3 +319,36 @@ def test_bfloat16_in_and_out():
     assert np.array_equal(get(words, OUT0, 1)[0], value, equal_nan=True)
     codes[[3, 6]] = 0, 0x7FC0  # -0 + 0 is +0
     assert np.array_equal(words[OUT1:OUT1 + 2].view(np.uint16), codes)
+
+
+def test_sums_across_the_elements():
+    words = np.zeros(CONFIG.words, np.uint64)
+    value = seeds.generator("across").integers(-99, 99, (2, 3, 8)).astype(np.float32)
+    put(words, X, value)
+    changes = {"counts": {"n0": 3, "n2": 2}, "inputs": {"x": BINARY32}, "x__n01": {"n0": 4},
+               "x__n23": {"n2": 12}, "o2__n23": {"n2": 4}, "tally": {"across": 1},
+               "op": {"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO, "reduce": 1}}
+    assert vector.execute(CONFIG, registers(**changes), words).trap is Trap.NONE
+    total = value.sum(axis=(1, 2))
+    assert np.array_equal(get(words, OUT2, 2), np.repeat(total[:, np.newaxis], 8, axis=1))
+    value[1, 2, 5] = np.nan
+    put(words, X, value)
+    assert vector.execute(CONFIG, registers(**changes), words).trap is Trap.NONE
+    found = get(words, OUT2, 2)
+    assert np.array_equal(found[0], np.full(8, total[0])) and np.isnan(found[1]).all()
+
+
+def test_histogram_counts_quarters_of_powers_of_two():
+    words = np.zeros(CONFIG.words, np.uint64)
+    value = np.array([[0, 1, 1.2499, 1.25, -1.25, 1.99, 2, 3.9],
+                      [4, 2.0**13, -2.0**14, np.inf, np.nan, 0.99, -1e-30, 1.75]], np.float32)
+    put(words, X, value)
+    outcome = vector.execute(CONFIG, registers(
+        counts={"n0": 2}, inputs={"x": BINARY32}, x__n01={"n0": 4},
+        tally={"histogram": 1, "first": 127 * 4},
+        op={"a": Operand.X, "b": Operand.ONE, "c": Operand.ZERO}), words)
+    expected = [0] * 64
+    expected[0] = 5  # 0, 0.99, 1e-30, 1 and 1.2499
+    expected[1], expected[3], expected[4], expected[7] = 2, 2, 1, 1
+    expected[8], expected[13 * 4], expected[14 * 4], expected[63] = 1, 1, 1, 2
+    assert outcome.histogram == expected

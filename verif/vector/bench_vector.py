@@ -77,6 +77,10 @@ async def each_check_traps(dut):
         {"o0__mode": output(0, BINARY32, turn=1)}, {"o0__mode": output(0, BFLOAT16, turn=1)},
         {"op": {**good["op"], "reduce": Reduce.SUM}}, {"op": {**good["op"], "reduce": Reduce.MAX}},
         {"o1__mode": output(0, E5M2, turn=1)})]
+    bad += [{"op": {**good["op"], "reduce": reduce}, "tally": tally} for reduce, tally in (
+        (Reduce.NONE, {"across": 1}), (Reduce.MAX, {"across": 1}),
+        (Reduce.SUM, {"histogram": 1}), (Reduce.MAX, {"histogram": 1}))]
+    bad += [{"tally": {"histogram": 1}, "outer": {"split": split}} for split in range(1, 7)]
     for change in bad:
         values = registers(**{**good, **change})
         await driver.begin(values)

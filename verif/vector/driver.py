@@ -10,7 +10,7 @@ from cocotb.utils import get_sim_time
 from hdl.interfaces import RUN_LAYOUT, SET_LAYOUT, WritePort
 from isa.config import Config
 from isa.fields import encode
-from isa.memmap import Trap
+from isa.memmap import BINS, Trap
 from isa.registers import (
     REDUCED,
     REGISTERS,
@@ -133,7 +133,7 @@ class Driver:
         AssertionError
             Trap, scratchpad or the tokens given differ. After a trap the scratchpad is loaded anew.
         """
-        if not values["vector.outer"]["split"]:
+        if not (values["vector.outer"]["split"] or values["vector.tally"]["histogram"]):
             values = split_by_chance(values, self.random)
         expected = vector.execute(self.config, values, self.words)
         before = streams.read(self.dut.saturations)
@@ -150,9 +150,21 @@ class Driver:
         await streams.cycles(self.dut)
         found = streams.read(self.dut.saturations) - before
         assert found == expected.saturations_e5m2, f"{found} saturated, not {expected}: {what}"
+        if expected.histogram is not None:
+            found = await self.histogram()
+            assert found == expected.histogram, f"{found}, the model has {expected}: {what}"
         if compare:
             await self.compare(what)
         return cycles
+
+    async def histogram(self) -> list[int]:
+        """What the unit has counted."""
+        found = []
+        for i in range(BINS):
+            self.dut.bin.value = i
+            await streams.cycles(self.dut, 2)
+            found.append(streams.read(self.dut.count))
+        return found
 
     async def compare(self, what: str = ""):
         found = await self.read()

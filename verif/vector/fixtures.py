@@ -8,7 +8,8 @@ from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.memory.scratchpad import Scratchpad
 from hdl.vector.unit import VectorUnit
 from isa.config import Config
-from isa.registers import VECTOR_INPUTS, VECTOR_OUTPUTS
+from isa.memmap import BINS
+from isa.registers import TALLY_BITS, VECTOR_INPUTS, VECTOR_OUTPUTS
 
 RATE_BITS = 8
 
@@ -23,6 +24,7 @@ class StalledVector(wiring.Component):
     seed : what the random stalls start from, while reset
     read_rate, write_rate : in 256 cycles of a port, how many it is stalled
     saturations : of all operations since the reset
+    bin, count : of the histogram
     stray : the unit has asked for something while it was not busy
     """
 
@@ -41,6 +43,8 @@ class StalledVector(wiring.Component):
             "write_rate": In(RATE_BITS),
             "saturations": Out(32),
             "stray": Out(1),
+            "bin": In(range(BINS)),
+            "count": Out(TALLY_BITS),
         })
 
     def elaborate(self, platform):
@@ -54,7 +58,8 @@ class StalledVector(wiring.Component):
         wiring.connect(m, scratchpad.read_ports[-1], wiring.flipped(self.look))
         wiring.connect(m, scratchpad.write_ports[-1], wiring.flipped(self.load))
         m.d.comb += [self.busy.eq(unit.busy), self.wait_read.eq(unit.wait_read),
-                     self.wait_write.eq(unit.wait_write)]
+                     self.wait_write.eq(unit.wait_write), unit.bin.eq(self.bin),
+                     self.count.eq(unit.count)]
         m.d.sync += self.saturations.eq(self.saturations + unit.saturations)
         asked = Cat(getattr(unit, name)[i].request.valid
                     for i in range(count) for name in VECTOR_INPUTS + VECTOR_OUTPUTS)

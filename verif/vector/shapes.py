@@ -81,7 +81,8 @@ class Shapes:
         self._turn(modes, counts, op)
         values = {"counts": {loop: counts[loop] for loop in VECTOR_LOOPS[:4]},
                   "outer": {loop: counts[loop] for loop in VECTOR_LOOPS[4:]},
-                  "op": op, "inputs": inputs, "key": {"key": draw.getrandbits(32)},
+                  "op": op, "tally": self._tally(op["reduce"]), "inputs": inputs,
+                  "key": {"key": draw.getrandbits(32)},
                   **self._coefficients(op["channel"], counts["n5"])}
         places, dense = {}, {}
         for name in VECTOR_INPUTS:
@@ -156,6 +157,15 @@ class Shapes:
             "channel": draw.choice((0, draw.randrange(1, 8))),
         }
 
+    def _tally(self, reduce):
+        draw = self.draw
+        if reduce == Reduce.SUM:
+            return {"across": draw.getrandbits(1)}
+        if reduce == Reduce.NONE and draw.random() < 0.4:
+            return {"histogram": 1, "first": draw.choice((0, draw.randrange(1024),
+                                                          draw.randrange(400, 520)))}
+        return {"first": draw.randrange(1024)}
+
     def _mode(self):
         draw = self.draw
         return {"enable": draw.random() < 0.7, "source": draw.getrandbits(1),
@@ -221,6 +231,8 @@ def spoiled(values: dict, words: int, draw) -> dict:
         lambda: values[f"vector.{draw.choice(VECTOR_OUTPUTS)}.mode"].update(turn=1),
         lambda: values["vector.op"].update(reduce=3),
         lambda: values["vector.op"].update(quantum=draw.choice((-128, -65, 64, 127))),
+        lambda: values["vector.tally"].update(across=1),
+        lambda: values["vector.tally"].update(histogram=1),
         lambda: values[f"vector.{stream}.base"].update(address=words - draw.randrange(8)),
         lambda: values[f"vector.{stream}.base"].update(address=words),
         lambda: values[f"vector.{stream}.n01"].update(n0=draw.choice((-5000, 5000))),
