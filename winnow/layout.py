@@ -3,6 +3,7 @@
 import numpy as np
 
 from isa.config import LANES, TREES
+from winnow.compiler.layouts import BLOCKED, Layout
 from winnow.graph import Layer, Taps
 from winnow.network import Shape
 
@@ -26,11 +27,19 @@ def unroll_taps(maps: np.ndarray, taps: Taps, output: Shape) -> np.ndarray:
     return np.concatenate(shifted, axis=-1)
 
 
-def first_map(layer: Layer, images: np.ndarray) -> np.ndarray:
+def first_map(layer: Layer, images: np.ndarray, layout: Layout = BLOCKED) -> np.ndarray:
     """Images (image, row, column, channel) as the first layer takes them."""
     if layer.taps_as_channels:
         images = unroll_taps(images, layer.taps_as_channels, layer.output)
-    return channel_blocks(images)
+    return laid_out(channel_blocks(images), layout)
+
+
+def laid_out(maps: np.ndarray, layout: Layout) -> np.ndarray:
+    """Maps (image, block, row, column, 8) in the order of memory."""
+    if layout.channels_last:
+        return maps.transpose(0, 2, 3, 1, 4)
+    groups = maps.reshape(-1, layout.together, *maps.shape[1:])
+    return groups.transpose(0, 2, 3, 4, 1, 5)
 
 
 def weight_tiles(weights: np.ndarray) -> np.ndarray:
@@ -42,6 +51,17 @@ def weight_tiles(weights: np.ndarray) -> np.ndarray:
     padded[:outputs, :channels] = weights
     tiles = padded.reshape(out_blocks, TREES, in_blocks, LANES, rows, columns)
     return tiles.transpose(0, 2, 4, 5, 1, 3)
+
+
+def layer_tiles(layer: Layer, weights: np.ndarray, layout: Layout = BLOCKED) -> np.ndarray:
+    """The tiles of a layer that reads maps of a layout: those of a fully connected layer stand in
+    the order of the words of an image."""
+    tiles = weight_tiles(weights)
+    if not (layer.is_linear and layout.channels_last):
+        return tiles
+    source = layer.reads
+    parts = tiles.reshape(len(tiles), source.blocks, source.pixels, *tiles.shape[2:])
+    return parts.swapaxes(1, 2).reshape(tiles.shape)
 
 
 def initial_weights(layer: Layer, generator: np.random.Generator) -> np.ndarray:

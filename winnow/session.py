@@ -14,7 +14,7 @@ from winnow.compiler.scaling import State
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
-from winnow.layout import first_map, initial_weights, weight_tiles
+from winnow.layout import first_map, initial_weights, layer_tiles
 
 LASTING = ("parameters", "state", "weights", "masters", "moments")  # regions that training is about
 
@@ -94,7 +94,10 @@ class Session:
 
     def place(self, memory: np.ndarray) -> None:
         """Write the initial parameters into external memory."""
-        masters = [weight_tiles(w) for w in self.weights if w is not None]
+        maps = self.program.memory.layouts.maps
+        masters = [layer_tiles(layer, w, maps)
+                   for layer, w in zip(self.program.layers, self.weights, strict=True)
+                   if w is not None]
         self._put(memory, "weights", *(floats.encode(E4M3, m)[0] for m in masters))
         self._put(memory, "masters", *(self._stored(m) for m in masters))
         if self.program.keeps_state:
@@ -125,7 +128,9 @@ class Session:
         labels = self.dataset.test_labels if test else self.dataset.train_labels
         parts = []
         for rows in work.images:
-            parts += [floats.encode(E4M3, first_map(self.program.layers[0], images[rows]))[0],
+            first = first_map(self.program.layers[0], images[rows],
+                              self.program.memory.layouts.maps)
+            parts += [floats.encode(E4M3, first)[0],
                       self._targets(labels[rows])]
         self._put(memory, "data", *parts)
         instructions = self.program.instructions(len(work.images), work.rate, self.seed,

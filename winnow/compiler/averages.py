@@ -12,10 +12,11 @@ import numpy as np
 
 from isa.config import LANES, TREES, Config
 from isa.formats import E4M3, FormatCode
-from isa.registers import Unit
+from isa.registers import POSITIONS, Unit
 from winnow.compiler.constant import over_images
 from winnow.compiler.nests import (
     Beside,
+    Steps,
     group_loop,
     groups_registers,
     stats_words,
@@ -63,26 +64,26 @@ def forward(config: Config, layer: Layer, x: Tile, constant: Buffer, y: Tile) ->
     numbers, scale = terms(pool.rows * pool.columns)
     g = grouping(config, 1, x.images, out.height)
     cut = Cut.of(config.block, g.rows, out.width, g.images, exact=g.by_rows)
-    s, pad, columns = pool.stride, pool.padding, x.shape.width
+    s, pad, xs, ys = pool.stride, pool.padding, x.strides, y.strides
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", cut.columns, stream=(s, 0, s), output=(1, 0, 1)),
-        loop("p1", cut.rows, stream=(s * columns, s, 0), output=(out.width, 1, 0)),
-        loop("p2", cut.images, stream=x.image_words, output=y.image_words),
-        loop("r0", pool.columns, stream=(1, 0, 1)),
-        loop("r1", pool.rows, stream=(columns, 1, 0)),
+        loop("p0", cut.columns, stream=(s * xs.column, 0, s), output=(ys.column, 0, 1)),
+        loop("p1", cut.rows, stream=(s * xs.row, s, 0), output=(ys.row, 1, 0)),
+        loop("p2", cut.images, stream=x.past(1), output=y.past(1)),
+        loop("r0", pool.columns, stream=(xs.column, 0, 1)),
+        loop("r1", pool.rows, stream=(xs.row, 1, 0)),
         loop("r2", len(numbers), stationary=TREES),
-        loop("b0", cut.row_blocks, stream=(cut.rows * s * columns, cut.rows * s, 0),
-             output=(cut.rows * out.width, cut.rows, 0)),
-        loop("b1", cut.image_blocks, stream=cut.images * x.image_words,
-             output=cut.images * y.image_words),
-        loop("b2", x.shape.blocks, stream=x.map_words, output=y.map_words),
-        loop("b3", cut.column_blocks, stream=(cut.columns * s, 0, cut.columns * s),
-             output=(cut.columns, 0, cut.columns)),
-        group_loop(g, stream=(x, s * columns, s), output=(y, out.width, 1)),
+        loop("b0", cut.row_blocks, stream=(cut.rows * s * xs.row, cut.rows * s, 0),
+             output=(cut.rows * ys.row, cut.rows, 0)),
+        loop("b1", cut.image_blocks, stream=x.past(cut.images), output=y.past(cut.images)),
+        loop("b2", x.shape.blocks, stream=xs.block, output=ys.block),
+        loop("b3", cut.column_blocks, stream=(cut.columns * s * xs.column, 0, cut.columns * s),
+             output=(cut.columns * ys.column, 0, cut.columns)),
+        group_loop(g, stream=(x.past(g.images), s * xs.row, s),
+                   output=(y.past(g.images), ys.row, 1)),
     ]
     registers = nest_registers(loops) | groups_registers(g) | {
-        "tensor.stream.base": {"address": At(x.buffer, top * columns - pad)},
+        "tensor.stream.base": {"address": At(x.buffer, x.at(top, -pad))},
         "tensor.stream.window": window(top, -pad, x.shape),
         "tensor.stationary.base": {"address": At(constant)},
         "tensor.output.base": {"address": At(y.buffer)},
@@ -106,28 +107,34 @@ def backward(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
             for column in range(min(pool.stride, shape.width))]
 
 
-def _out(words: int, dy: int = 0, dx: int = 0) -> dict:
-    """What moves the output moves what is beside it."""
-    return {"output": (words, dy, dx), "aux": words}
-
-
 def _whole(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
            beside: Beside) -> Operation:
     """For one window that is the map."""
     numbers, scale = terms(layer.input.pixels)
-    g = over_images(config, dx.images)
-    together = divisor(dx.shape.pixels, config.block)
+    side, beneath = dx.layout.together, beside.lies(dx)
+    g = over_images(config, dx.images // side)
+    pixels = divisor(dx.shape.pixels, config.block // side)
+
+    def along(count: int, stride: str) -> dict:
+        output, aux = (count * getattr(tile.strides, stride) for tile in (dx, beneath))
+        return {"output": output, "aux": aux}
+
+    def images(count: int) -> dict:
+        return {"stream": dy.past(count), "output": dx.past(count), "aux": beneath.past(count)}
+
+    positions = [(side, images(1))] * (side > 1) + [(pixels, along(1, "column"))]
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", together, **_out(1)),
+        *(loop(name, count, **steps)
+          for name, (count, steps) in zip(POSITIONS, positions, strict=False)),
         loop("r0", len(numbers), stationary=TREES),
-        loop("b0", dx.shape.pixels // together, **_out(together)),
-        loop("b1", g.images, stream=dy.image_words, **_out(dx.image_words)),
-        loop("b2", dx.shape.blocks, stream=1, stats=stats_words(config), **_out(dx.map_words)),
-        loop("group", g.groups, stream=g.images * dy.image_words,
-             **_out(g.images * dx.image_words)),
+        loop("b0", dx.shape.pixels // pixels, **along(pixels, "column")),
+        loop("b1", g.images, **images(side)),
+        loop("b2", dx.shape.blocks, stream=dy.strides.block, stats=stats_words(config),
+             **along(1, "block")),
+        loop("group", g.groups, **images(side * g.images)),
     ]
-    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, 0, {
+    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, 0, 0, {
         "tensor.stream.base": {"address": At(dy.buffer)},
         "tensor.output.base": {"address": At(dx.buffer)},
     })
@@ -140,47 +147,45 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
     numbers, scale = terms(pool.rows * pool.columns)
     down = (row - dx.row) % s  # the first row in dx
     rows, columns = -(-(dx.shape.height - down) // s), -(-(dx.shape.width - column) // s)
-    g = grouping(config, 1, dx.images, rows)
-    cut = Cut.of(config.block, g.rows, columns, g.images, exact=g.by_rows)
+    side, beneath = dx.layout.together, beside.lies(dx)
+    g = grouping(config, 1, dx.images // side, rows)
+    cut = Cut.of(config.block // side, g.rows, columns, g.images, exact=g.by_rows,
+                 loops=3 if side == 1 else 2)
     (_, taps_y, oy), (_, taps_x, ox) = (
         taps(size, s, pool.padding, parity)
         for size, parity in ((pool.rows, row), (pool.columns, column)))
     oy += (dx.row + down - row) // s - dy.row
-    in_row, width = dx.shape.width, dy.shape.width
+    steps = Steps(dy, dx, beneath, s)
+    ys = dy.strides
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", cut.columns, stream=(1, 0, 1), **_out(s, 0, s)),
-        loop("p1", cut.rows, stream=(width, 1, 0), **_out(s * in_row, s)),
-        loop("p2", cut.images, stream=dy.image_words, **_out(dx.image_words)),
-        loop("r0", max(taps_x, 1), stream=(-1, 0, -1)),
-        loop("r1", max(taps_y, 1), stream=(-width, -1, 0)),
+        *steps.positions(cut),
+        loop("r0", max(taps_x, 1), stream=(-ys.column, 0, -1)),
+        loop("r1", max(taps_y, 1), stream=(-ys.row, -1, 0)),
         loop("r2", len(numbers), stationary=TREES),
-        loop("b0", cut.row_blocks, stream=(cut.rows * width, cut.rows, 0),
-             **_out(cut.rows * s * in_row, cut.rows * s)),
-        loop("b1", cut.image_blocks, stream=cut.images * dy.image_words,
-             **_out(cut.images * dx.image_words)),
-        loop("b2", dx.shape.blocks, stream=dy.map_words, stats=stats_words(config),
-             **_out(dx.map_words)),
-        loop("b3", cut.column_blocks, stream=(cut.columns, 0, cut.columns),
-             **_out(cut.columns * s, 0, cut.columns * s)),
-        group_loop(g, stream=(dy, width, 1), output=(dx, s * in_row, s), aux=(dx, s * in_row, 0)),
+        loop("b0", cut.row_blocks, **steps.down(cut.rows)),
+        loop("b1", cut.image_blocks, **steps.images(side * cut.images)),
+        loop("b2", dx.shape.blocks, stream=ys.block, stats=stats_words(config),
+             **steps.out(dx.strides.block, aux=beneath.strides.block)),
+        loop("b3", cut.column_blocks, **steps.right(cut.columns)),
+        steps.group(g),
     ]
-    bounds, start = window(oy, ox, dy.shape), down * in_row + column
+    bounds = window(oy, ox, dy.shape)
     if not (taps_x and taps_y):
         bounds["height"] = 0  # these pixels are in no window
-    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, start, {
-        "tensor.stream.base": {"address": At(dy.buffer, oy * width + ox)},
+    return _operation(config, layer, dy, constant, dx, beside, loops, scale, g, down, column, {
+        "tensor.stream.base": {"address": At(dy.buffer, dy.at(oy, ox))},
         "tensor.stream.window": bounds,
-        "tensor.output.base": {"address": At(dx.buffer, start)},
+        "tensor.output.base": {"address": At(dx.buffer, dx.at(down, column))},
         "tensor.output.window": window(down, column, dx.shape),
     })
 
 
 def _operation(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile,
-               beside: Beside, loops, scale: int, g: Grouping, start: int,
+               beside: Beside, loops, scale: int, g: Grouping, row: int, column: int,
                streams: dict) -> Operation:
     registers = nest_registers(loops) | groups_registers(g) | beside.registers(
-        start, stats_words(config) * dx.block) | streams | {
+        row, column, stats_words(config) * dx.block) | streams | {
         "tensor.stationary.base": {"address": At(constant)},
         "tensor.mode": {"stream": E5M2, "output": E5M2, "scale": scale, **beside.mode},
     }

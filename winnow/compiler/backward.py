@@ -61,7 +61,7 @@ class Backward(Pass):
         already, or are added."""
         keep = made.relu or sums is not None
         formed = self.forming.form(made, part, keep=True) if keep else None
-        dy = Tile.new(f"gradient of {made.name}", part, made.shape)
+        dy = Tile.new(f"gradient of {made.name}", part, made.shape, self.layouts.errors)
         beside = Beside(mask=formed.y if made.relu else None,
                         norm=formed.source if sums else None,
                         stats=sums.backward_stats if sums else None)
@@ -97,7 +97,8 @@ class Backward(Pass):
         most = Cuts(made.shape.blocks, made.shape.height,
                     max(layer.output.blocks for layer in layers) if split else 1)
         return self.step.cut(f"{made.name} BP", made.readers, most,
-                             lambda cuts, images: self._need(made, keep, cuts, images))
+                             lambda cuts, images: self._need(made, keep, cuts, images),
+                             self.layouts.errors.together)
 
     def _need(self, made: Map, keep: bool, cuts: Cuts, images: range) -> Need:
         layers = {r: self.graph.layers[r] for r in made.readers}
@@ -207,13 +208,13 @@ class Backward(Pass):
             under = self._under(layer, part, above)
             kept = formed and under == part
             x = (formed if kept else self.forming.form(made, under)).y
-            spread = Tile.new(f"error of {layer.name}", under, layer.input)
-            number = pools.Numbers.new(layer.pool, above, layer.output)
+            spread = Tile.new(f"error of {layer.name}", under, layer.input, self.layouts.errors)
+            number = pools.Numbers.new(layer.pool, above, layer.output, self.layouts.maps)
             self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
-            self._emit_rounded(pools.error(label, error, number, spread, layer.pool, None),
+            self._emit_rounded(pools.error(label, error, number, x, spread, layer.pool, None),
                                f"{layer.name} alone", made, part, spread)
         else:
-            spread = Tile.new(f"error of {layer.name}", part, layer.input)
+            spread = Tile.new(f"error of {layer.name}", part, layer.input, self.layouts.errors)
             self._emit_rounded(
                 averages.backward(self.config, layer, error, constants, spread, Beside()),
                 f"{layer.name} alone", made, part, spread, tag)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from isa.config import TREES, Config
 from isa.formats import FormatCode
-from isa.registers import AuxMode, StatsMode, Unit
+from isa.registers import POSITIONS, AuxMode, StatsMode, Unit
 from winnow.compiler.nests import GROUP_WORDS, Beside, groups_registers, stats_words
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Grouping, Tile, divisor
@@ -18,49 +18,51 @@ def through(config: Config, label: str, x: Tile, y: Tile, beside: Beside,
             identity: Buffer) -> Operation:
     """Errors x through the drain to y, which may be x: y = x + what is `beside`, masked, and its
     statistics. x may hold more rows."""
-    return _through(config, label, x, y, identity, E5M2,
-                    beside.registers(0, stats_words(config) * y.block), beside.mode,
+    return _through(config, label, x, y, beside.lies(y), identity, E5M2,
+                    beside.registers(stats=stats_words(config) * y.block), beside.mode,
                     beside.reads, beside.writes)
 
 
 def squares(config: Config, label: str, y: Tile, identity: Buffer, stats: Buffer) -> Operation:
     """Statistics of outputs that are there already: sums of y and y * y by channel."""
     registers = {"tensor.stats.base": {"address": At(stats, stats_words(config) * y.block)}}
-    return _through(config, label, y, y, identity, E4M3, registers,
+    return _through(config, label, y, y, y, identity, E4M3, registers,
                     {"stats": StatsMode.SQUARE}, [stats], [stats])
 
 
 def raw(config: Config, label: str, y: Tile, identity: Buffer, sums: Buffer) -> Operation:
     """Errors as raw sums."""
-    return _through(config, label, y, replace(y, buffer=sums), identity, E5M2, {},
+    return _through(config, label, y, replace(y, buffer=sums), y, identity, E5M2, {},
                     {"output": RAW}, [], [], config.raw_words)
 
 
-def _through(config: Config, label: str, x: Tile, y: Tile, identity: Buffer, fmt: FormatCode,
-             registers: dict, mode: dict, reads: list[Buffer], writes: list[Buffer],
-             size: int = 1) -> Operation:
-    """y = x times the identity, `size` words a position."""
-    g = over_images(config, y.images)
-    together = divisor(y.map_words, config.block)
+def _through(config: Config, label: str, x: Tile, y: Tile, beneath: Tile, identity: Buffer,
+             fmt: FormatCode, registers: dict, mode: dict, reads: list[Buffer],
+             writes: list[Buffer], size: int = 1) -> Operation:
+    """y = x times the identity, `size` words a position; aux moves through `beneath`."""
+    side = y.layout.together
+    g = over_images(config, y.images // side)
+    pixels = divisor(y.shape.pixels, config.block // side)
 
-    def same(words):
-        return {"stream": words, "output": size * words, "aux": words}
+    def along(count: int, stride: str) -> dict:
+        stream, output, aux = (count * getattr(t.strides, stride) for t in (x, y, beneath))
+        return {"stream": stream, "output": size * output, "aux": aux}
 
-    def step(count, name):
-        words = getattr(y, name)
-        return {"stream": count * getattr(x, name), "output": count * size * words,
-                "aux": count * words}
+    def images(count: int) -> dict:
+        return {"stream": x.past(count), "output": size * y.past(count), "aux": beneath.past(count)}
 
+    positions = [(side, images(1))] * (side > 1) + [(pixels, along(1, "column"))]
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", together, **same(1)),
-        loop("b0", y.map_words // together, **same(together)),
-        loop("b1", g.images, **step(1, "image_words")),
-        loop("b2", y.shape.blocks, stats=stats_words(config), **step(1, "map_words")),
-        loop("group", g.groups, **step(g.images, "image_words")),
+        *(loop(name, count, **steps)
+          for name, (count, steps) in zip(POSITIONS, positions, strict=False)),
+        loop("b0", y.shape.pixels // pixels, **along(pixels, "column")),
+        loop("b1", g.images, **images(side)),
+        loop("b2", y.shape.blocks, stats=stats_words(config), **along(1, "block")),
+        loop("group", g.groups, **images(side * g.images)),
     ]
     return Operation(label, Unit.TENSOR, nest_registers(loops) | groups_registers(g) | registers | {
-        "tensor.stream.base": {"address": At(x.buffer, (y.row - x.row) * x.shape.width)},
+        "tensor.stream.base": {"address": At(x.buffer, x.at(y.row - x.row))},
         "tensor.stationary.base": {"address": At(identity)},
         "tensor.output.base": {"address": At(y.buffer)},
         "tensor.mode": {"stream": fmt, "output": fmt, **mode},

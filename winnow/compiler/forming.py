@@ -29,8 +29,8 @@ class Forming:
 
     def __init__(self, step: Step):
         self.step = step
-        self.graph, self.memory, self.emit = (
-            step.graph, step.memory, step.emit)
+        self.graph, self.memory, self.layouts, self.emit = (
+            step.graph, step.memory, step.memory.layouts, step.emit)
         self.stored: set[Map] = set()  # maps that were formed and stored
 
     def coefficients(self, layer: int, way: str, first: int = 0) -> Coefficients | None:
@@ -50,13 +50,14 @@ class Forming:
         label = f"form {made.name}"
         factors = self.coefficients(made.source, "forward", part.blocks.start)
         if made.pool:
-            y, winner = (Tile.new(name, part, made.shape) for name in (made.name, "winners"))
+            y, winner = (Tile.new(name, part, made.shape, self.layouts.maps)
+                         for name in (made.name, "winners"))
             self.emit(pools.largest(label, x, made.pool, made.relu, factors, y=y,
                                     winner=winner if keep else None))
             return Formed(y, winner)
         if not norm and not made.adds:
             return Formed(x, x)
-        y = Tile.new(made.name, part, made.shape) if keep else x
+        y = Tile.new(made.name, part, made.shape, self.layouts.maps) if keep else x
         other = None
         if made.identity:
             other = self.form(made.identity, part).y
@@ -89,13 +90,21 @@ class Forming:
                 self.emit(self.step.rounded(forms.error(label, dy, x, backward, backwards), label,
                                             dy, stored.shape, part))
             return dy
-        x = self.step.fill(stored, self._under(made, above, part))
-        number = pools.Numbers.new(made.pool, above, made.shape)
+        under = self._under(made, above, part)
+        x = self.step.fill(stored, under)
+        dx = x if self.in_place else Tile.new(f"error of {self.graph.layers[layer].name}", under,
+                                              stored.shape, self.layouts.errors)
+        number = pools.Numbers.new(made.pool, above, made.shape, self.layouts.maps)
         self.emit(pools.largest(label, x, made.pool, made.relu,
                                 self.coefficients(layer, "forward", first), number=number))
-        self.emit(self.step.rounded(pools.error(label, dy, number, x, made.pool, backward), label,
-                                    x, stored.shape, part))
-        return x
+        self.emit(self.step.rounded(pools.error(label, dy, number, x, dx, made.pool, backward),
+                                    label, dx, stored.shape, part))
+        return dx
+
+    @property
+    def in_place(self) -> bool:
+        """Whether errors behind a pool take the place of the stored output: they lie like it."""
+        return self.layouts.errors == self.layouts.maps
 
     def form_words(self, made: Map, part: Part, keep: bool) -> int:
         """Words while a part of a map is formed."""
@@ -123,8 +132,8 @@ class Forming:
         words = above.words(made.shape)
         if made.pool:
             under = self._under(made, above, part).words(output)
-            return (words * (1 + pools.number_words(made.pool)) + under
-                    + pools.error_words(made.pool) * under)
+            return words * (1 + pools.number_words(made.pool)) + under * (
+                1 + (not self.in_place) + pools.error_words(made.pool))
         return words + (part.words(output) if self.step.norm(layer) else 0)
 
     def _source(self, made: Map, part: Part) -> Part:
@@ -163,3 +172,4 @@ class Pass:
         self.step, self.forming = step, forming
         self.config, self.graph, self.memory, self.batch, self.emit = (
             step.config, step.graph, step.memory, step.batch, step.emit)
+        self.layouts = step.memory.layouts

@@ -27,15 +27,27 @@ class Coefficients:
 RELU, PLAIN = Activation.RELU, Activation.NONE
 
 
-def counts(tile: Tile) -> tuple[int, ...]:
-    """Loops over all words of a tile, channel blocks outermost."""
+def counts(tile: Tile, together: int = 1) -> tuple[int, ...]:
+    """Loops over all words of a tile, channel blocks outermost; images are two loops where so many
+    of a tile of the operation lie side by side."""
     shape = tile.shape
-    return shape.width, shape.height, tile.images, 1, 1, shape.blocks
+    return shape.width, shape.height, *over(tile.images, together), 1, shape.blocks
 
 
-def steps(tile: Tile) -> tuple[int, ...]:
+def over(images: int, together: int) -> tuple[int, int]:
+    """Loops over images: those that lie side by side, and groups of them."""
+    return (images, 1) if together == 1 else (together, images // together)
+
+
+def steps(tile: Tile, together: int = 1) -> tuple[int, ...]:
     """Steps of these loops."""
-    return 1, tile.shape.width, tile.image_words, 0, 0, tile.map_words
+    s = tile.strides
+    return s.column, s.row, *past(tile, together), 0, s.block
+
+
+def past(tile: Tile, together: int) -> tuple[int, int]:
+    """Steps of the loops over images."""
+    return tile.past(1), 0 if together == 1 else tile.past(together)
 
 
 def normalised(label: str, x: Tile, y: Tile, coefficients: Coefficients, relu: bool,
@@ -54,15 +66,19 @@ def normalised(label: str, x: Tile, y: Tile, coefficients: Coefficients, relu: b
 def added(label: str, a: Tile, b: Tile, out: Tile, fmt: FormatCode,
           relu: bool = False) -> Operation:
     """out = relu(a + b), all in one format."""
-    return vector(label, counts(a), (X, ONE, ZERO), (Y, ONE, T), activation=RELU if relu else PLAIN,
-                  **{name: Stream(tile.buffer, fmt, steps(tile))
+    side = out.layout.together
+    return vector(label, counts(a, side), (X, ONE, ZERO), (Y, ONE, T),
+                  activation=RELU if relu else PLAIN,
+                  **{name: Stream(tile.buffer, fmt, steps(tile, side))
                      for name, tile in (("x", a), ("y", b), ("o0", out))})
 
 
 def error(label: str, dy: Tile, x: Tile, coefficients: Coefficients,
           backwards: bool) -> Operation:
     """dy becomes dx = K0 * dy + K1 * x + K2, in place."""
-    return vector(label, counts(dy), (X, K1, K2), (Y, K0, T), channel=0b111,
+    side = dy.layout.together
+    return vector(label, counts(dy, side), (X, K1, K2), (Y, K0, T), channel=0b111,
                   backwards=backwards, coefficients=coefficients.where,
-                  x=Stream(x.buffer, E4M3, steps(x)), y=Stream(dy.buffer, E5M2, steps(dy)),
-                  o0=Stream(dy.buffer, E5M2, steps(dy)))
+                  x=Stream(x.buffer, E4M3, steps(x, side)),
+                  y=Stream(dy.buffer, E5M2, steps(dy, side)),
+                  o0=Stream(dy.buffer, E5M2, steps(dy, side)))

@@ -60,7 +60,7 @@ class Learning(Pass):
         if self._fits(made, shares[0]):
             return shares
         linear = self.graph.layers[i].is_linear
-        unit = range(self.batch if linear else 1)
+        unit = range(self.batch if linear else self.layouts.errors.together)
 
         def share(cuts: Cuts, chunk: int, inputs: tuple[Part, range | None]) -> _Share:
             return _Share({i: equal(output.blocks, cuts.chunks, chunk)}, *inputs, cuts.bands,
@@ -107,7 +107,8 @@ class Learning(Pass):
     def _fits(self, made: Map, share: _Share) -> bool:
         """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
         rows, step = self._rows(share), self.step
-        fixed, words = rows * self.config.raw_words, self._words(made, share, range(1))
+        fixed = rows * self.config.raw_words
+        words = self._words(made, share, range(self.layouts.errors.together))
         return fixed <= GRADIENTS * self.config.words and (
             self._at_once(made, share)
             or (not self._is_last(share) and fixed + 2 * words <= step.room(step.plan.alone)))
@@ -143,21 +144,22 @@ class Learning(Pass):
         layers = self.graph.layers
         linear = any(layers[i].is_linear for i in share.outputs)
         if share.alone:
-            unit = self.batch if linear else 1
+            unit = self.batch if linear else self.layouts.errors.together
             bands = [band for band in range(share.bands) if any(
                 equal(layers[i].output.height, share.bands, band) for i in share.outputs)]
             return [(range(first, first + unit), band) for first in range(0, self.batch, unit)
                     for band in bands]
         if self._at_once(made, share):
             return [(range(self.batch), 0)]
-        words = self._words(made, share, range(1))
+        together = self.layouts.errors.together
+        words = self._words(made, share, range(together))
         fixed = self._rows(share) * self.config.raw_words
-        size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words))
-        if size > LANES and linear:
-            size -= size % LANES  # 8 images are one pass
-            tiles = growing(self.batch, size, size)
-        else:
-            tiles = growing(self.batch, -(-size // self.step.plan.first), size)
+        size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
+        eights = size > LANES and (linear or together > 1)  # 8 images are one pass
+        unit = LANES if eights else together
+        size -= size % unit
+        first = size if eights and linear else -(-size // self.step.plan.first)
+        tiles = growing(self.batch, -(-first // unit) * unit, size)
         return [(images, 0) for images in tiles]
 
     def _sum_gradients(self, made: Map, share: _Share, tag) -> None:
@@ -193,7 +195,8 @@ class Learning(Pass):
                 if rules.recipe.dynamic and not here.after:
                     operation.scalars["tensor.mode"] = rules.mean
                 self.emit(operation, tag(i, "WU"))
-                done = gradients.passes_of(len(output.rows), layer.output.width, x.images)
+                done = gradients.passes_of(len(output.rows), layer.output.width, x.images,
+                                           self.layouts.errors.together)
                 sums[i] = replace(here, before=here.after, passes=here.passes + done)
             self.step.job += 1
             self.step.catch_up()

@@ -6,6 +6,7 @@ from math import prod
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
+from winnow.compiler.layouts import Layout, Layouts
 from winnow.compiler.moves import Runs
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
@@ -22,19 +23,23 @@ IDENTITY = (1.0,)
 
 @dataclass(frozen=True)
 class Stored:
-    """Maps of a whole batch in external memory: image, block, row, column."""
+    """Maps of a whole batch in external memory."""
 
     name: str
     shape: Shape
     address: int
+    layout: Layout
     scalar: int | None = None  # register that is added to the address
 
+    def word(self, part: Part) -> int:
+        """The first word of a part."""
+        strides = self.layout.strides(self.shape)
+        return (self.layout.images(self.shape, part.images.start)
+                + part.blocks.start * strides.block + part.rows.start * strides.row)
+
     def at(self, part: Part) -> int:
-        """Address of the first word of a part."""
-        shape = self.shape
-        return self.address + WORD_BYTES * (
-            part.images.start * shape.words + part.blocks.start * shape.pixels
-            + part.rows.start * shape.width)
+        """Its address."""
+        return self.address + WORD_BYTES * self.word(part)
 
 
 @dataclass(frozen=True)
@@ -92,18 +97,25 @@ class Parameters:
         part = part or Part.of(layer.reads, range(1))
         tile = TREES * layer.kernel**2
         whole = tile * layer.input.blocks  # of an output block
-        if layer.is_linear:
-            run, pixels = part.shape(layer.reads).pixels * tile, layer.reads.pixels
-            first = part.blocks.start * pixels + part.rows.start * layer.reads.width
-        else:
-            run, pixels, first = tile, 1, part.blocks.start
+        run, step, count, first = tile, tile, len(part.blocks), part.blocks.start
+        if layer.is_linear:  # in the order of the words of an image
+            strides, pixels = self._reads.strides(layer.reads), part.shape(layer.reads).pixels
+            first = part.blocks.start * strides.block + part.rows.start * strides.row
+            if self._reads.channels_last:
+                run, step, count = count * tile, strides.column * tile, pixels
+            else:
+                run, step = pixels * tile, strides.block * tile
         start = outputs.start * whole + first * tile
         if kernel:
             run = len(kernel) * TREES * layer.kernel
             start += kernel.start * TREES * layer.kernel
-        count = len(part.blocks)
         return Place(start, run,
-                     (Runs(count, pixels * tile, run), Runs(len(outputs), whole, count * run)))
+                     (Runs(count, step, run), Runs(len(outputs), whole, count * run)))
+
+    @property
+    def _reads(self) -> Layout:
+        """Of what the layer reads."""
+        return Layouts.of(self.config).maps
 
     @property
     def elements(self) -> int:
@@ -131,7 +143,7 @@ class Memory:
 
     def __post_init__(self):
         layers = self.graph.layers
-        self.batch = self.recipe.batch
+        self.batch, self.layouts = self.recipe.batch, Layouts.of(self.config)
         master, moment = (FormatCode[store.upper()]
                           for store in (self.recipe.masters, self.recipe.moments))
         self.parameters = [Parameters(layer, self.config, master_format=master,
@@ -146,13 +158,15 @@ class Memory:
             size = self.batch * layer.output.words * WORD_BYTES
             self.outputs.append(None if layer.is_last else Stored(
                 f"output of {layer.name}", layer.output,
-                region(f"output of {layer.name}", size)))
+                region(f"output of {layer.name}", size), self.layouts.maps))
         for made in self.graph.maps[1:]:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
-            self.gradients[made] = Stored(name, made.shape, region(name, size))
+            self.gradients[made] = Stored(name, made.shape, region(name, size),
+                                          self.layouts.errors)
             if made.identity or made.shortcut is not None or made.pool:
-                self.formed[made] = Stored(made.name, made.shape, region(made.name, size))
+                self.formed[made] = Stored(made.name, made.shape, region(made.name, size),
+                                           self.layouts.maps)
 
     def _weights(self, master: FormatCode, moment: FormatCode):
         region = self.external.region

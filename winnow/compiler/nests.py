@@ -1,38 +1,49 @@
 """Convolutions on tiles as tensor operations: where the loop nests of the machine are written.
 
-Maps lie as image, channel block, row, column, 8 channels: a word is 8 channels of a pixel.
+Maps lie as their tiles say (layouts.py); a word is 8 channels of a pixel.
 Weights lie as output block, channel block, kernel row, kernel column, 8 rows of 8: a row is one
 output's weights of 8 channels. Gradients lie like the weights, in binary32 (4 words a row).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from isa.config import TREES, Config
 from isa.formats import FormatCode
-from isa.registers import AuxMode, StatsMode, Unit
-from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
+from isa.registers import POSITIONS, REDUCTION, AuxMode, Skip, StatsMode, Unit
+from winnow.compiler.layouts import Layouts
+from winnow.compiler.operations import At, Buffer, Loop, Operation, loop, nest_registers
 from winnow.compiler.tiles import Cut, Grouping, Part, Tile, grouping
 from winnow.graph import Layer
+from winnow.network import Shape
 
 E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
+PIXEL = Shape(0)  # rows and columns of what a fully connected layer reads and writes
 GROUP_WORDS = 4  # words of 8 binary32 elements
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What the drain of a backward pass takes beside the sums; tiles like its output."""
+    """What the drain of a backward pass takes beside the sums: the same parts as its output, the
+    element lies like it, mask and norm like one another."""
 
     element: Tile | None = None  # added before rounding
     mask: Tile | None = None
     norm: Tile | None = None  # with `stats`, second factor of the second sum
     stats: Buffer | None = None
 
-    def registers(self, start: int = 0, stats: int = 0) -> dict:
-        """Registers, for an output that begins `start` words into its tile, with statistics that
-        begin `stats` words into theirs."""
+    def lies(self, y: Tile) -> Tile:
+        """What the steps of aux are those of, beside an output."""
+        return self.mask or self.norm or y
+
+    def registers(self, row: int = 0, column: int = 0, stats: int = 0) -> dict:
+        """Registers, for an output that begins with a row and column of its tile, with statistics
+        that begin `stats` words into theirs."""
         values = {}
         for stream, tile in (("aux", self.element), ("mask", self.mask), ("norm", self.norm)):
             if tile:
+                start = tile.at(row, column)
                 values[f"tensor.{stream}.base"] = {"address": At(tile.buffer, start)}
         if self.stats:
             values["tensor.stats.base"] = {"address": At(self.stats, stats)}
@@ -84,18 +95,17 @@ class Sums:
         size = config.raw_words if self.after else size
         return size, config.raw_words if self.before else size
 
-    def groups(self, config: Config, y: Tile, words: int, rows: int) -> dict:
-        """Streams of `group_loop` for an output, and what lies like it."""
-        size, old = self.sizes(config)
-        return {"output": (y, words, rows, size), "aux": (y, words, 0, old)}
+    def out(self, config: Config, size: int = 1) -> Callable[..., dict]:
+        """A function that gives the steps of output and aux for words of `size` a position; `aux`
+        where its words are not those of the output."""
+        return partial(out_steps, self.sizes(config, size))
 
-    def out(self, config: Config, size: int = 1):
-        """A function that gives the steps of output and aux for words of `size` a position."""
-        size, old = self.sizes(config, size)
 
-        def steps(words: int, dy: int = 0, dx: int = 0) -> dict:
-            return {"output": (words * size, dy, dx), "aux": words * old}
-        return steps
+def out_steps(sizes: tuple[int, int], words: int, dy: int = 0, dx: int = 0,
+              aux: int | None = None) -> dict:
+    """Steps of output and aux, whose positions have so many words."""
+    size, old = sizes
+    return {"output": (words * size, dy, dx), "aux": (words if aux is None else aux) * old}
 
 
 def passes(layer: Layer, part: Part) -> int:
@@ -132,41 +142,47 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
     """
     g = grouping(config, y.shape.blocks, x.images, y.shape.height)
     cut = Cut.of(config.block, g.rows, y.shape.width, g.images, exact=g.by_rows)
-    s, k, pad, columns = layer.stride, layer.kernel, layer.padding, x.shape.width
-    tiles = TREES * k * k * x.shape.blocks  # words of one output block's weights
+    s, k, pad, xs, ys = layer.stride, layer.kernel, layer.padding, x.strides, y.strides
+    tile = TREES * k * k  # words from one channel block's weights to the next
+    tiles = tile * x.shape.blocks  # of one output block's
     statistics = stats_words(config)
-    out_row = y.shape.width
     top = y.row * s - pad - x.row  # row of x that the first tap takes first
     out = sums.out(config)
+    reduction = [(k, (xs.column, 0, 1), TREES), (k, (xs.row, 1, 0), TREES * k)]
+    slot = slot_of(config, x)
+    if slot > 1:
+        reduction.insert(0, (slot, xs.block, tile))
+    reduction.append((x.shape.blocks // slot, slot * xs.block, slot * tile))
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", cut.columns, stream=(s, 0, s), **out(1, 0, 1)),
-        loop("p1", cut.rows, stream=(s * columns, s, 0), **out(out_row, 1, 0)),
-        loop("p2", cut.images, stream=x.image_words, **out(y.image_words)),
-        loop("r0", k, stream=(1, 0, 1), stationary=TREES),
-        loop("r1", k, stream=(columns, 1, 0), stationary=TREES * k),
-        loop("r2", x.shape.blocks, stream=x.map_words, stationary=TREES * k * k),
+        loop("p0", cut.columns, stream=(s * xs.column, 0, s), **out(ys.column, 0, 1)),
+        loop("p1", cut.rows, stream=(s * xs.row, s, 0), **out(ys.row, 1, 0)),
+        loop("p2", cut.images, stream=x.past(1), **out(y.past(1))),
+        *(loop(name, count, stream=stream, stationary=stationary)
+          for name, (count, stream, stationary) in zip(REDUCTION, reduction, strict=False)),
         loop("core", g.cores, stationary=tiles, bias=GROUP_WORDS, stats=statistics,
-             **out(y.map_words)),
-        loop("b0", cut.row_blocks, stream=(cut.rows * s * columns, cut.rows * s, 0),
-             **out(cut.rows * out_row, cut.rows, 0)),
-        loop("b1", cut.image_blocks, stream=cut.images * x.image_words,
-             **out(cut.images * y.image_words)),
+             **out(ys.block)),
+        loop("b0", cut.row_blocks, stream=(cut.rows * s * xs.row, cut.rows * s, 0),
+             **out(cut.rows * ys.row, cut.rows, 0)),
+        loop("b1", cut.image_blocks, stream=x.past(cut.images), **out(y.past(cut.images))),
         loop("b2", y.shape.blocks // g.cores, stationary=g.cores * tiles,
              bias=g.cores * GROUP_WORDS, stats=g.cores * statistics,
-             **out(g.cores * y.map_words)),
-        loop("b3", cut.column_blocks, stream=(cut.columns * s, 0, cut.columns * s),
-             **out(cut.columns, 0, cut.columns)),
-        group_loop(g, stream=(x, s * columns, s), **sums.groups(config, y, out_row, 1)),
+             **out(g.cores * ys.block)),
+        loop("b3", cut.column_blocks, stream=(cut.columns * s * xs.column, 0, cut.columns * s),
+             **out(cut.columns * ys.column, 0, cut.columns)),
+        group_loop(g, stream=(x.past(g.images), s * xs.row, s),
+                   **{name: (size * y.past(g.images), size * ys.row, rows) for name, size, rows in
+                      zip(("output", "aux"), sums.sizes(config), (1, 0), strict=True)}),
     ]
     registers = nest_registers(loops) | groups_registers(g) | sums.registers() | {
-        "tensor.stream.base": {"address": At(x.buffer, top * columns - pad)},
+        "tensor.stream.base": {"address": At(x.buffer, x.at(top, -pad))},
         "tensor.stream.window": window(top, -pad, x.shape),
         "tensor.stationary.base": {"address": At(weights)},
         "tensor.output.base": {"address": At(sums.after or y.buffer)},
         "tensor.output.window": window(0, 0, y.shape),
         "tensor.mode": {"bias": int(bias is not None), "relu": int(layer.relu and not sums.after),
-                        "stats": StatsMode.SQUARE if stats else StatsMode.NONE, **sums.mode},
+                        "stats": StatsMode.SQUARE if stats else StatsMode.NONE, **sums.mode,
+                        **skipping(config, Skip.ELEMENTS if slot > 1 else Skip.NONE)},
     }
     reads, writes = [x.buffer, weights, *sums.reads], [sums.after or y.buffer]
     if bias:
@@ -179,17 +195,72 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, reads, writes)
 
 
+def slot_of(config: Config, x: Tile) -> int:
+    """Channel blocks of a map that FP takes together: words side by side, the first at a multiple
+    of as many; 1 if there is no such slot."""
+    whole = x.shape.blocks % config.slot == 0 and x.strides.block == 1
+    return config.slot if whole and config.slot > 1 else 1
+
+
+def skipping(config: Config, more: Skip) -> dict:
+    """The mode of an operation that may leave out zero tiles, and more."""
+    return {"skip": Skip.TILES | more} if config.slot > 1 else {}
+
+
 def group_loop(g: Grouping, **streams):
-    """The loop over groups; each stream is a tile, its words a row of outputs, its rows, and its
-    words a position if not one."""
+    """The loop over groups; each stream has words to the images of the next group, words of a row
+    of outputs, and its rows."""
     return loop("group", g.groups, **{
         name: _group_step(g, *stream) for name, stream in streams.items()})
 
 
-def _group_step(g: Grouping, tile: Tile, words: int, rows: int, size: int = 1):
+def _group_step(g: Grouping, images: int, words: int, rows: int):
     if g.by_images:
-        return size * g.images * tile.image_words
-    return (size * g.rows * words, g.rows * rows, 0) if rows else size * g.rows * words
+        return images
+    return (g.rows * words, g.rows * rows, 0) if rows else g.rows * words
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How stream, output and what is beside the output move through the pixels of a backward pass:
+    dy, every `stride`-th pixel of dx, and `beneath` likewise."""
+
+    dy: Tile
+    dx: Tile
+    beneath: Tile
+    stride: int
+    out: Callable[..., dict] = partial(out_steps, (1, 1))
+
+    def images(self, count: int) -> dict:
+        return {"stream": self.dy.past(count)} | self.out(
+            self.dx.past(count), aux=self.beneath.past(count))
+
+    def down(self, count: int) -> dict:
+        far, (xs, zs) = count * self.stride, (self.dx.strides, self.beneath.strides)
+        return {"stream": (count * self.dy.strides.row, count, 0)} | self.out(
+            far * xs.row, far, aux=far * zs.row)
+
+    def right(self, count: int) -> dict:
+        far, (xs, zs) = count * self.stride, (self.dx.strides, self.beneath.strides)
+        return {"stream": (count * self.dy.strides.column, 0, count)} | self.out(
+            far * xs.column, 0, far, aux=far * zs.column)
+
+    def positions(self, cut: Cut) -> list[Loop]:
+        """The loops over positions of a block; images that lie side by side are innermost, and a
+        cut is one of groups of them."""
+        side = self.dx.layout.together
+        loops = [(cut.columns, self.right(1)), (cut.rows, self.down(1)),
+                 (cut.images, self.images(side))]
+        if side > 1:
+            loops = [(side, self.images(1)), *(each for each in loops if each[0] > 1)]
+        return [loop(name, count, **steps)
+                for name, (count, steps) in zip(POSITIONS, loops, strict=False)]
+
+    def group(self, g: Grouping) -> Loop:
+        """The loop over groups of cores."""
+        side = self.dx.layout.together
+        return loop("group", g.groups, **(
+            self.images(side * g.images) if g.by_images else self.down(g.rows)))
 
 
 def reaches(layer: Layer, row: int, column: int) -> bool:
@@ -206,59 +277,59 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     `dy` and `dx` are parts of the layer's maps, and `weights` those between their blocks; dy holds
     all rows that dx needs.
     """
-    s, k = layer.stride, layer.kernel
-    inner = dx.shape.pixels if layer.is_linear else 1
-    start = dx.block
-    if layer.is_linear:
-        dx = dx.flat
-    down, width = (row - dx.row) % s, dy.shape.width  # the first row in dx
-    rows, columns = -(-(dx.shape.height - down) // s), -(-(dx.shape.width - column) // s)
+    s, k, linear = layer.stride, layer.kernel, layer.is_linear
+    pixels = dx.shape.pixels if linear else 1
+    shape, begin = (PIXEL, 0) if linear else (dx.shape, dx.row)
+    down = (row - begin) % s  # the first row in dx
+    rows, columns = -(-(shape.height - down) // s), -(-(shape.width - column) // s)
     if rows <= 0:
         return None
-    g = grouping(config, dx.shape.blocks if inner == 1 else inner, dx.images, rows)
-    cut = Cut.of(config.block, g.rows, columns, g.images, exact=g.by_rows)
+    together = dy.layout.together
+    g = grouping(config, dx.shape.blocks if pixels == 1 else pixels, dx.images // together, rows)
+    cut = Cut.of(config.block // together, g.rows, columns, g.images, exact=g.by_rows,
+                 loops=3 if together == 1 else 2)
     (ky, taps_y, oy), (kx, taps_x, ox) = (
         taps(k, s, layer.padding, parity) for parity in (row, column))
-    oy += (dx.row + down - row) // s - dy.row
+    oy += (begin + down - row) // s - dy.row
     tile = TREES * k * k  # words from one channel block's weights to the next
-    tiles = tile * dx.shape.blocks
-    in_row, statistics = dx.shape.width, stats_words(config)
-    out = sums.out(config)
+    tiles = tile * dx.shape.blocks * pixels
+    ws = Layouts.of(config).maps.strides(dx.shape)  # of what a fully connected layer reads
+    ys, xs, statistics = dy.strides, dx.strides, stats_words(config)
+    beneath = beside.lies(dx)  # what aux moves through
+    zs, steps = beneath.strides, Steps(dy, dx, beneath, s, sums.out(config))
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", cut.columns, stream=(1, 0, 1), **out(s, 0, s)),
-        loop("p1", cut.rows, stream=(width, 1, 0), **out(s * in_row, s)),
-        loop("p2", cut.images, stream=dy.image_words, **out(dx.image_words)),
-        loop("r0", max(taps_x, 1), stream=(-1, 0, -1), stationary=TREES * s),
-        loop("r1", max(taps_y, 1), stream=(-width, -1, 0), stationary=TREES * k * s),
-        loop("r2", dy.shape.blocks, stream=dy.map_words, stationary=tiles),
-        loop("b0", cut.row_blocks, stream=(cut.rows * width, cut.rows, 0),
-             **out(cut.rows * s * in_row, cut.rows * s)),
-        loop("b1", cut.image_blocks, stream=cut.images * dy.image_words,
-             **out(cut.images * dx.image_words)),
-        *(loop(name, count, stationary=step * tile, stats=block * statistics,
-               **out(step * dx.map_words))
-          for name, count, step, block in channel_loops("b2", "b3", g.cores, dx.shape.blocks,
-                                                        inner)),
-        *([] if layer.is_linear else [
-            loop("b3", cut.column_blocks, stream=(cut.columns, 0, cut.columns),
-                 **out(cut.columns * s, 0, cut.columns * s))]),
-        group_loop(g, stream=(dy, width, 1), **sums.groups(config, dx, s * in_row, s)),
+        *steps.positions(cut),
+        loop("r0", max(taps_x, 1), stream=(-ys.column, 0, -1), stationary=TREES * s),
+        loop("r1", max(taps_y, 1), stream=(-ys.row, -1, 0), stationary=TREES * k * s),
+        loop("r2", dy.shape.blocks, stream=ys.block, stationary=tiles),
+        loop("b0", cut.row_blocks, **steps.down(cut.rows)),
+        loop("b1", cut.image_blocks, **steps.images(together * cut.images)),
+        *(loop(name, count,
+               stationary=tile * (pixel * ws.column + block * ws.block if linear else block),
+               stats=block * statistics,
+               **steps.out(pixel * xs.column + block * xs.block,
+                           aux=pixel * zs.column + block * zs.block))
+          for name, count, pixel, block in channel_loops("b2", "b3", g.cores, dx.shape.blocks,
+                                                         pixels)),
+        *([] if linear else [loop("b3", cut.column_blocks, **steps.right(cut.columns))]),
+        steps.group(g),
     ]
     bounds = window(oy, ox, dy.shape)
     if not (taps_x and taps_y):
         bounds["height"] = 0  # no tap reaches these pixels: their gradient is zero
-    first = down * in_row + column
+    first = dx.at(down, column)
+    more = Skip.OUTPUTS if beside.mask and together == config.slot else Skip.NONE
     registers = nest_registers(loops) | groups_registers(g) | beside.registers(
-        first, statistics * start) | sums.registers(first * config.raw_words) | {
-        "tensor.stream.base": {"address": At(dy.buffer, oy * width + ox)},
+        down, column, statistics * dx.block) | sums.registers(first * config.raw_words) | {
+        "tensor.stream.base": {"address": At(dy.buffer, dy.at(oy, ox))},
         "tensor.stream.window": bounds,
         "tensor.stationary.base": {"address": At(weights, TREES * (k * ky + kx))},
         "tensor.output.base": {"address": At(sums.after, first * config.raw_words)
                                if sums.after else At(dx.buffer, first)},
-        "tensor.output.window": window(down, column, dx.shape),
+        "tensor.output.window": window(down, column, shape),
         "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "output": E5M2,
-                        **beside.mode, **sums.mode},
+                        **beside.mode, **sums.mode, **skipping(config, more)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [dy.buffer, weights, *beside.reads, *sums.reads],
@@ -266,15 +337,13 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
 
 
 def channel_loops(low: str, high: str, cores: int, blocks: int, pixels: int):
-    """Loops over the channel blocks of an input: name, count, blocks a round, and how many blocks
-    its statistics move.
+    """Loops over the channel blocks of an input: name, count, and the pixels and blocks of a round.
 
     A fully connected layer takes each of `pixels` words of a channel block as a block of its own.
     """
     if pixels == 1:
-        return ("core", cores, 1, 1), (low, blocks // cores, cores, cores)
-    return (("core", cores, 1, 0), (low, pixels // cores, cores, 0),
-            (high, blocks // pixels, pixels, 1))
+        return ("core", cores, 0, 1), (low, blocks // cores, 0, cores)
+    return ("core", cores, 1, 0), (low, pixels // cores, cores, 0), (high, blocks, 0, 1)
 
 
 def taps(kernel: int, stride: int, padding: int, parity: int) -> tuple[int, int, int]:

@@ -46,10 +46,12 @@ class _Place:
     shape: Shape
 
     def words(self, step: int) -> int:
-        """How far a step within the tile goes in the tensor: so many images, blocks and words."""
-        images, rest = divmod(abs(step), self.tile.image_words)
-        blocks, rest = divmod(rest, self.tile.map_words)
-        far = images * self.shape.words + blocks * self.shape.pixels + rest
+        """How far a step within the tile goes in the tensor: so many groups of images, blocks and
+        words. Channels are not last."""
+        part, whole = self.tile.strides, self.tile.layout.strides(self.shape)
+        groups, rest = divmod(abs(step), part.group)
+        blocks, rest = divmod(rest, part.block)
+        far = groups * whole.group + blocks * whole.block + rest
         return far if step >= 0 else -far
 
 

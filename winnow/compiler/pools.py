@@ -4,11 +4,12 @@ Windows that reach over the edge of a map are shorter: the map's outputs are cut
 whose windows are alike, with an operation for each. A winner is known by its number in its window.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from isa.registers import Reduce
-from winnow.compiler.forms import PLAIN, RELU, Coefficients
+from winnow.compiler.forms import PLAIN, RELU, Coefficients, over, past
+from winnow.compiler.layouts import BLOCKED, Layout
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Part, Tile
@@ -78,9 +79,9 @@ class Numbers:
     size: int
 
     @classmethod
-    def new(cls, pool: Pool, part: Part, whole: Shape) -> "Numbers":
+    def new(cls, pool: Pool, part: Part, whole: Shape, layout: Layout = BLOCKED) -> "Numbers":
         """Room for those of a part of a map of shape `whole`."""
-        size, tile = number_words(pool), Tile.new("winners' numbers", part, whole)
+        size, tile = number_words(pool), Tile.new("winners' numbers", part, whole, layout)
         tile.buffer.words *= size
         return cls(tile, size)
 
@@ -90,21 +91,23 @@ def number_words(pool: Pool) -> int:
     return 1 if pool.rows * pool.columns - 1 <= EXACT else GROUP_WORDS
 
 
-def _outputs(tile: Tile, fmt, rows: Stretch, columns: Stretch, size: int = 1) -> tuple:
-    """Format, steps (columns, rows, images, blocks) and first word of a rectangle of outputs."""
-    width = tile.shape.width
-    steps = size, size * width, size * tile.image_words, size * tile.map_words
-    return fmt, steps, size * (rows.output * width + columns.output)
+def _outputs(tile: Tile, fmt, rows: Stretch, columns: Stretch, size: int = 1,
+             together: int = 1) -> tuple:
+    """Format, steps (columns, rows, two of images, blocks) and first word of a rectangle of
+    outputs."""
+    s = tile.strides
+    steps = tuple(size * step for step in (s.column, s.row, *past(tile, together), s.block))
+    return fmt, steps, size * tile.at(rows.output, columns.output)
 
 
-def _number(number: Numbers, rows: Stretch, columns: Stretch) -> tuple:
+def _number(number: Numbers, rows: Stretch, columns: Stretch, together: int = 1) -> tuple:
     fmt = E4M3 if number.size == 1 else BINARY32
-    return _outputs(number.tile, fmt, rows, columns, number.size)
+    return _outputs(number.tile, fmt, rows, columns, number.size, together)
 
 
 def _once(buffer: Buffer, placed: tuple) -> Stream:
     """A stream that moves once for each window."""
-    fmt, (column, row, image, block), first = placed
+    fmt, (column, row, image, _, block), first = placed
     return Stream(buffer, fmt, (0, 0, column, row, image, block), first)
 
 
@@ -118,9 +121,9 @@ def largest(label: str, x: Tile, pool: Pool, relu: bool, coefficients: Coefficie
     operations = []
     for rows, columns in _rectangles(pool, x, out):
         counts = columns.length, rows.length, columns.count, rows.count, x.images, shape.blocks
-        steps = (1, shape.width, pool.stride, pool.stride * shape.width, x.image_words,
-                 x.map_words)
-        streams = {"x": Stream(x.buffer, E4M3, steps, rows.input * shape.width + columns.input)}
+        s = x.strides
+        steps = s.column, s.row, pool.stride * s.column, pool.stride * s.row, x.past(1), s.block
+        streams = {"x": Stream(x.buffer, E4M3, steps, x.at(rows.input, columns.input))}
         for name, tile in (("o0", y), ("o1", winner)):
             if tile:
                 streams[name] = _once(tile.buffer, _outputs(tile, E4M3, rows, columns))
@@ -133,14 +136,14 @@ def largest(label: str, x: Tile, pool: Pool, relu: bool, coefficients: Coefficie
     return operations
 
 
-def error(label: str, dy: Tile, number: Numbers, x: Tile, pool: Pool,
+def error(label: str, dy: Tile, number: Numbers, x: Tile, dx: Tile, pool: Pool,
           coefficients: Coefficients | None) -> list[Operation]:
-    """x becomes dx = K0 * dy + K1 * x + K2, in place, dy added up over the windows that x won.
+    """dx = K0 * dy + K1 * x + K2, dy added up over the windows that x won; dx may be x.
 
     Without coefficients it is dy there and zero elsewhere. Where windows overlap, sums are made in
     binary32 and rounded once.
     """
-    sends = _Error(label, dy, number, x, pool, coefficients)
+    sends = _Error(label, dy, number, x, dx, pool, coefficients)
     return sends.apart() if pool.stride == pool.rows == pool.columns else sends.overlapping()
 
 
@@ -157,8 +160,14 @@ class _Error:
     dy: Tile
     number: Numbers
     x: Tile
+    dx: Tile
     pool: Pool
     coefficients: Coefficients | None
+
+    @property
+    def together(self) -> int:
+        """Images of dx that lie side by side."""
+        return self.dx.layout.together
 
     def apart(self) -> list[Operation]:
         """Every input belongs to one window, or to none at the lower and right edge."""
@@ -166,42 +175,45 @@ class _Error:
         rectangles = _rectangles(self.pool, self.x, self.dy)
         rows, columns = (s.input + (s.count - 1) * self.pool.stride + s.length
                          for s in rectangles[-1])
-        places = [self._place(r, c, E5M2, self.x, 1) for r, c in rectangles]
+        places = [self._place(r, c, E5M2, self.dx, 1) for r, c in rectangles]
         return [*chain(*places),
                 *self._rest(rows, 0, shape.height - rows, shape.width),
                 *self._rest(0, columns, rows, shape.width - columns)]
 
     def overlapping(self) -> list[Operation]:
-        shape = self.x.shape
-        sums = Tile(Buffer("sums of errors", GROUP_WORDS * self.x.buffer.words), self.x.images,
-                    shape)
+        shape = self.dx.shape
+        sums = replace(self.dx, buffer=Buffer("sums of errors",
+                                              GROUP_WORDS * self.dx.buffer.words))
         places = [self._place(r, c, BINARY32, sums, GROUP_WORDS)
                   for r, c in _rectangles(self.pool, self.x, self.dy)]
-        counts = shape.width, shape.height, self.x.images, 1, 1, shape.blocks
-        whole = Stream(sums.buffer, BINARY32, self._large(GROUP_WORDS))
+        counts = self._counts(shape.width, shape.height)
+        whole = Stream(sums.buffer, BINARY32, self._large(sums, GROUP_WORDS))
         return [*self._rest(0, 0, shape.height, shape.width, whole), *chain(*places),
                 vector(self.label, counts, (X, ONE, ZERO), x=whole,
-                       o0=Stream(self.x.buffer, E5M2, self._large(1)))]
+                       o0=Stream(self.dx.buffer, E5M2, self._large(self.dx)))]
 
-    def _large(self, size: int, step: int = 1) -> tuple[int, ...]:
-        """Steps through the inputs: columns, rows, images, blocks."""
-        x = self.x
+    def _counts(self, columns: int, rows: int) -> tuple[int, ...]:
+        """Loops over a rectangle of all images and blocks."""
+        return columns, rows, *over(self.dx.images, self.together), 1, self.dx.shape.blocks
+
+    def _large(self, tile: Tile, size: int = 1, step: int = 1) -> tuple[int, ...]:
+        """Steps of these loops through inputs."""
+        s = tile.strides
         return tuple(size * words for words in (
-            step, step * x.shape.width, x.image_words, 0, 0, x.map_words))
+            step * s.column, step * s.row, *past(tile, self.together), 0, s.block))
 
     def _rest(self, row: int, column: int, rows: int, columns: int,
               into: Stream | None = None) -> list[Operation]:
         """A rectangle of inputs without dy: what x and its coefficients give, else zero."""
         if not (rows and columns):
             return []
-        x, first = self.x, row * self.x.shape.width + column
-        streams = {"o0": into or Stream(x.buffer, E5M2, self._large(1), first)}
+        x, dx = self.x, self.dx
+        streams = {"o0": into or Stream(dx.buffer, E5M2, self._large(dx), dx.at(row, column))}
         options, t = {}, (ZERO, ZERO, ZERO)
         if self.coefficients:
-            streams["x"] = Stream(x.buffer, E4M3, self._large(1), first)
+            streams["x"] = Stream(x.buffer, E4M3, self._large(x), x.at(row, column))
             options, t = self._options, (X, K1, K2)
-        return [vector(self.label, (columns, rows, x.images, 1, 1, x.shape.blocks), t, **options,
-                       **streams)]
+        return [vector(self.label, self._counts(columns, rows), t, **options, **streams)]
 
     @property
     def _options(self) -> dict:
@@ -210,26 +222,25 @@ class _Error:
     def _place(self, rows: Stretch, columns: Stretch, fmt, out: Tile, size: int):
         """Operations for the windows of a rectangle, one for each place in a window; to `out`
         directly, or, where errors are summed, added to what is there."""
-        pool, dy, width = self.pool, self.dy, self.x.shape.width
-        counts = columns.count, rows.count, dy.images, 1, 1, dy.shape.blocks
+        step, dy, x, side = self.pool.stride, self.dy, self.x, self.together
         streams = {}
-        for name, (kind, (column, row, image, block), first), buffer in (
-                ("y", _outputs(dy, E5M2, rows, columns), dy.buffer),
-                ("z", _number(self.number, rows, columns), self.number.tile.buffer)):
-            streams[name] = Stream(buffer, kind, (column, row, image, 0, 0, block), first)
-        steps, summed, operations = self._large(size, pool.stride), fmt is BINARY32, []
+        for name, (kind, steps, first), buffer in (
+                ("y", _outputs(dy, E5M2, rows, columns, together=side), dy.buffer),
+                ("z", _number(self.number, rows, columns, side), self.number.tile.buffer)):
+            streams[name] = Stream(buffer, kind, (*steps[:4], 0, steps[4]), first)
+        summed, operations = fmt is BINARY32, []
         for place in range(rows.length * columns.length):
-            first = size * ((rows.input + place // columns.length) * width
-                            + columns.input + place % columns.length)
-            streams["o0"] = Stream(out.buffer, fmt, steps, first)
+            row, column = rows.input + place // columns.length, columns.input + place % columns.length
+            streams["o0"] = Stream(out.buffer, fmt, self._large(out, size, step),
+                                   size * out.at(row, column))
             options, t, u = {}, (Y, ONE, ZERO), ()
             if summed:
                 streams["x"] = streams["o0"]
                 t, u = (X, ONE, ZERO), (Y, K0 if self.coefficients else ONE, T)
             elif self.coefficients:
-                streams["x"] = Stream(out.buffer, E4M3, steps, first)
+                streams["x"] = Stream(x.buffer, E4M3, self._large(x, 1, step), x.at(row, column))
                 t, u = (X, K1, K2), (Y, K0, T)
             if self.coefficients:
                 options = self._options
-            operations.append(vector(self.label, counts, t, u, gate=place, **options, **streams))
+            operations.append(vector(self.label, self._counts(columns.count, rows.count), t, u, gate=place, **options, **streams))
         return operations

@@ -242,7 +242,7 @@ class _Scheduler:
         for buffer in _largest_first(set(operation.buffers) - self.placed):
             place, free = self.space.take(self._size(buffer), start, buffer in self.lasting)
             self.places[buffer] = place
-            self.skew += SKEW
+            self.skew += SKEW * self.config.slot
             buffer.address = place + (self.skew - place) % self.config.banks
             self.placed.add(buffer)
             start = max(start, free)

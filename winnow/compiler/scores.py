@@ -6,8 +6,17 @@ one class of 8 images. Classes are filled up to whole channel blocks.
 
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
-from isa.registers import Unit
-from winnow.compiler.nests import ALL, GROUP_WORDS, Beside, Sums, channel_loops, stats_words
+from isa.registers import POSITIONS, Skip, Unit
+from winnow.compiler.layouts import Layouts
+from winnow.compiler.nests import (
+    ALL,
+    GROUP_WORDS,
+    Beside,
+    Sums,
+    channel_loops,
+    skipping,
+    stats_words,
+)
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, divisor
 from winnow.graph import Layer
@@ -28,7 +37,7 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, scores: Buff
     """
     eights = x.images // LANES
     cores = divisor(eights, config.cores)
-    words, inner = x.image_words, classes(layer)
+    words, inner = x.past(1), classes(layer)
     together = divisor(layer.output.blocks, config.block // LANES)
     blocks = TREES * x.shape.blocks  # words of one output block's weights
     out = sums.out(config, GROUP_WORDS)
@@ -47,7 +56,7 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, scores: Buff
         "tensor.stream.base": {"address": At(weights)},
         "tensor.stationary.base": {"address": At(x.buffer)},
         "tensor.output.base": {"address": At(sums.after or scores)},
-        "tensor.mode": {"output": BINARY32, **sums.mode},
+        "tensor.mode": {"output": BINARY32, **sums.mode, **skipping(config, Skip.NONE)},
     }
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, [x.buffer, weights, *sums.reads],
                      [sums.after or scores])
@@ -59,31 +68,37 @@ def backward(config: Config, layer: Layer, error: Buffer, weights: Buffer, dx: T
 
     `dx` is a part of the map, `weights` are those of all classes for this part.
     """
-    pixels, first, dx = dx.shape.pixels, dx.block, dx.flat
+    pixels, blocks, side, beneath = (
+        dx.shape.pixels, dx.shape.blocks, dx.layout.together, beside.lies(dx))
     eights = dx.images // LANES
     together = divisor(eights, config.block // LANES)
-    cores = divisor(dx.shape.blocks if pixels == 1 else pixels, config.cores)
-    words, inner, sums = dx.image_words, classes(layer), stats_words(config)
+    cores = divisor(blocks if pixels == 1 else pixels, config.cores)
+    inner, sums = classes(layer), stats_words(config)
+    ws, xs, zs = Layouts.of(config).maps.strides(dx.shape), dx.strides, beneath.strides
 
-    def out(step):
-        return {"output": step, "aux": step}
+    def images(count: int) -> dict:
+        return {"output": dx.past(count), "aux": beneath.past(count)}
 
+    eight = [(LANES, 1)] if side == 1 else [(side, 1), (LANES // side, side)]
+    positions = [(count, {"stream": step, **images(step)}) for count, step in eight]
+    positions.append((together, {"stream": inner, **images(LANES)}))
     loops = [
         loop("q0", TREES, stationary=1),
-        loop("p0", LANES, stream=1, **out(words)),
-        loop("p1", together, stream=inner, **out(LANES * words)),
-        loop("r0", layer.output.blocks, stream=LANES, stationary=TREES * dx.shape.blocks),
-        loop("b0", eights // together, stream=together * inner, **out(together * LANES * words)),
-        *(loop(name, count, stationary=step * TREES, stats=block * sums, **out(step))
-          for name, count, step, block in channel_loops("b1", "b2", cores, dx.shape.blocks,
-                                                        pixels)),
+        *(loop(name, count, **steps)
+          for name, (count, steps) in zip(POSITIONS, positions, strict=False)),
+        loop("r0", layer.output.blocks, stream=LANES, stationary=TREES * dx.shape.words),
+        loop("b0", eights // together, stream=together * inner, **images(together * LANES)),
+        *(loop(name, count, stationary=TREES * (pixel * ws.column + block * ws.block),
+               stats=block * sums, output=pixel * xs.column + block * xs.block,
+               aux=pixel * zs.column + block * zs.block)
+          for name, count, pixel, block in channel_loops("b1", "b2", cores, blocks, pixels)),
     ]
-    registers = nest_registers(loops) | beside.registers(0, sums * first) | {
+    registers = nest_registers(loops) | beside.registers(stats=sums * dx.block) | {
         "tensor.stream.base": {"address": At(error)},
         "tensor.stationary.base": {"address": At(weights)},
         "tensor.output.base": {"address": At(dx.buffer)},
         "tensor.mode": {"stream": E5M2, "transpose": 1, "turn_stream": 1, "output": E5M2,
-                        **beside.mode},
+                        **beside.mode, **skipping(config, Skip.NONE)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [error, weights, *beside.reads], [dx.buffer, *beside.writes])
@@ -94,7 +109,7 @@ def weight_gradient(config: Config, layer: Layer, x: Tile, error: Buffer, gradie
     """Sums over all images of error times x, times 2**scale, in binary32, for some blocks of
     classes and the part of the map that is in `x`, flat."""
     cores = divisor(x.shape.blocks, config.cores)
-    words, inner = x.image_words, classes(layer)
+    words, inner = x.past(1), classes(layer)
     together = divisor(len(blocks), config.block // LANES)
     row = GROUP_WORDS
     tiles = TREES * row * x.shape.blocks

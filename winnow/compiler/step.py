@@ -116,7 +116,7 @@ class Step:
 
     def fill(self, stored: Stored, part: Part) -> Tile:
         """A part of a stored map."""
-        tile = Tile.new(stored.name, part, stored.shape)
+        tile = Tile.new(stored.name, part, stored.shape, stored.layout)
         self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
                              **self._runs(tile, stored, part)))
         return tile
@@ -127,11 +127,16 @@ class Step:
 
     @staticmethod
     def _runs(tile: Tile, stored: Stored, part: Part) -> dict:
-        whole = stored.shape
-        return {"words": len(part.rows) * whole.width,
-                "loops": (moves.Runs(len(part.blocks), whole.pixels, tile.map_words),
-                          moves.Runs(len(part.images), whole.words, tile.image_words)),
-                "first": (part.rows.start - tile.row) * whole.width}
+        whole, own = stored.layout.strides(stored.shape), tile.strides
+        images = moves.Runs(len(part.images) // tile.layout.together, whole.group, own.group)
+        first = tile.at(part.rows.start - tile.row)
+        if tile.layout.channels_last:
+            pixels = len(part.rows) * stored.shape.width
+            return {"words": len(part.blocks), "first": first,
+                    "loops": (moves.Runs(pixels, whole.column, own.column), images)}
+        return {"words": len(part.rows) * whole.row,
+                "loops": (moves.Runs(len(part.blocks), whole.block, own.block), images),
+                "first": first}
 
     def rounded(self, operations: Operation | list[Operation] | None, tensor: str, tile: Tile,
                 shape: Shape, part: Part) -> list[Operation]:
@@ -140,8 +145,8 @@ class Step:
         names these maps."""
         operations = _listed(operations)
         if self.rules.recipe.stochastic:
-            first = (part.images.start * shape.words + tile.block * shape.pixels
-                     + tile.row * shape.width)
+            first = Stored("", shape, 0, tile.layout).word(Part.of(
+                shape, part.images, range(tile.row, tile.row), range(tile.block, tile.block)))
             rounded_by(operations, Numbers(tensor, self.rules.key, first), tile, shape)
         return operations
 
@@ -149,25 +154,25 @@ class Step:
         return self.memory.parameters[layer].norm
 
     def cut(self, label: str, readers: list[int], most: Cuts,
-            need: Callable[[Cuts, range], Need]) -> tuple[Cuts, list[range]]:
+            need: Callable[[Cuts, range], Need], together: int = 1) -> tuple[Cuts, list[range]]:
         """How a phase of the layers that read a map is cut, and the images of its jobs.
 
-        It stays whole where two images fit. Fully connected layers take the whole batch if they
-        can, and the last one must.
+        It stays whole where two images fit, or twice as many as lie `together`. Fully connected
+        layers take the whole batch if they can, and the last one must.
         """
         layers = [self.graph.layers[r] for r in readers]
-        every, one = range(self.batch), range(1)
+        every, one = range(self.batch), range(together)
         linear, alone = any(layer.is_linear for layer in layers), self.room(self.plan.alone)
         whole = need(Cuts(), every)
         if linear and whole.fixed + whole.tile <= alone:
             return Cuts(), [every]
         whole = need(Cuts(), one)
         if not layers[0].is_last and whole.fixed + 2 * whole.tile <= alone:
-            return Cuts(), self.tiles(whole, readers)
+            return Cuts(), self.tiles(whole, readers, together)
         unit, cycles = every if linear else one, self.batch * sum(self.cycles(r) for r in readers)
         cuts, found = self.choose(label, most, lambda cuts: need(cuts, unit), cycles)
         if unit is one and cuts.bands == cuts.pieces == 1:
-            return cuts, self.tiles(found, readers)
+            return cuts, self.tiles(found, readers, together)
         return cuts, [range(i, i + len(unit)) for i in range(0, self.batch, len(unit))]
 
     def choose(self, label: str, most: Cuts, need: Callable[[Cuts], Need],
@@ -182,18 +187,19 @@ class Step:
                 f"beside what stays there")
         return cuts, found
 
-    def tiles(self, need: Need, readers: list[int]) -> list[range]:
-        """Images of the tiles of the batch, for layers that read the same map.
+    def tiles(self, need: Need, readers: list[int], together: int = 1) -> list[range]:
+        """Images of the tiles of the batch, for layers that read the same map; `need` is that of as
+        many images as lie together.
 
         The first tiles are small, since the tensor cores wait for them; later ones are as large as
         two of them fit, since each operation has cycles of its own. Where two images do not fit,
         one follows the other.
         """
-        cycles = max(1, sum(self.cycles(r) for r in readers))
+        cycles = max(1, together * sum(self.cycles(r) for r in readers))
         room = (self.room(self.plan.share) - need.fixed) // (2 * need.tile)
         most = max(1, min(room, -(-MOST_CYCLES // cycles)))
         size = min(most, -(-LEAST_CYCLES // cycles))
-        return growing(self.batch, size, most)
+        return growing(self.batch, size, most, together)
 
     def room(self, share: float) -> int:
         """Words of the scratchpad that jobs may fill."""
@@ -231,9 +237,10 @@ def _listed(operations: Operation | list[Operation] | None) -> list[Operation]:
     return operations
 
 
-def growing(images: int, first: int, most: int) -> list[range]:
-    """Tiles of so many images, from `first` to `most` doubling in size."""
+def growing(images: int, first: int, most: int, together: int = 1) -> list[range]:
+    """Tiles of so many images, from `first` to `most` times `together` doubling in size."""
     tiles, start = [], 0
+    first, most = first * together, most * together
     while start < images:
         tiles.append(range(start, min(start + first, images)))
         start, first = tiles[-1].stop, min(2 * first, most)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from isa.config import LANES, Config
+from winnow.compiler.layouts import BLOCKED, Layout, Strides
 from winnow.compiler.operations import Buffer
 from winnow.network import Shape
 
@@ -33,32 +34,37 @@ class Part:
 
 @dataclass(frozen=True)
 class Tile:
-    """Part of a map in the scratchpad: image, block, row, column."""
+    """Part of a map in the scratchpad."""
 
     buffer: Buffer
     images: int
     shape: Shape  # of one image of the part
     row: int = 0  # of the map, with which it begins
     block: int = 0  # likewise
+    layout: Layout = BLOCKED
 
     @classmethod
-    def new(cls, name: str, part: Part, whole: Shape) -> "Tile":
+    def new(cls, name: str, part: Part, whole: Shape, layout: Layout = BLOCKED) -> "Tile":
         """Room for `part` of a map of shape `whole`."""
         return cls(Buffer(name, part.words(whole)), len(part.images), part.shape(whole),
-                   part.rows.start, part.blocks.start)
+                   part.rows.start, part.blocks.start, layout)
 
     @property
-    def map_words(self) -> int:
-        """From one channel block to the next."""
-        return self.shape.pixels
+    def strides(self) -> Strides:
+        return self.layout.strides(self.shape)
 
-    @property
-    def image_words(self) -> int:
-        return self.shape.words
+    def past(self, images: int) -> int:
+        """Words from an image to the one so many later; see `Layout.images`."""
+        return self.layout.images(self.shape, images)
+
+    def at(self, row: int = 0, column: int = 0) -> int:
+        """Where a pixel is in the tile; it may be outside."""
+        return row * self.strides.row + column * self.strides.column
 
     @property
     def flat(self) -> "Tile":
-        """As a fully connected layer sees it: one pixel, each word a channel block."""
+        """As a fully connected layer sees it: one pixel, each word of an image a channel block, in
+        the order of memory. Images do not lie side by side."""
         return Tile(self.buffer, self.images, Shape(LANES * self.shape.words))
 
 
@@ -117,13 +123,16 @@ class Cut:
     image_blocks: int
 
     @classmethod
-    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False) -> "Cut":
-        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row."""
+    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False,
+           loops: int = 3) -> "Cut":
+        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row. At most
+        `loops` of columns, rows and images are more than one."""
         width = min(columns, block)
         heights = [h for h in range(1, min(rows, block // width) + 1)
                    if not exact or rows % h == 0]
         height = min(heights, key=lambda h: (-(-rows // h) * max(h * width, LANES), -h))
         whole = width == columns and height == rows
-        together = divisor(images, block // (width * height)) if whole else 1
+        several = (width > 1) + (height > 1)
+        together = divisor(images, block // (width * height)) if whole and several < loops else 1
         return cls(width, height, together, -(-columns // width), -(-rows // height),
                    images // together)

@@ -129,7 +129,8 @@ class TrainingProgram:
 
     def _best(self, emit: Callable[[Step], None], plans: tuple[Plan, ...]) -> Schedule:
         """The plan with the fewest estimated cycles, of those that fit."""
-        images = Stored("images", self.graph.maps[0].shape, self.address("data"), DATA)
+        images = Stored("images", self.graph.maps[0].shape, self.address("data"),
+                        self.memory.layouts.maps, DATA)
         found, error = [], None
         for plan in (*plans, *TIGHT):
             if found and plan in TIGHT:
