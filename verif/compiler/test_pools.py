@@ -86,7 +86,8 @@ def test_largest(case):
     assert np.array_equal(np.maximum(again, 0) if bench.relu else again, expected)
 
     dy, dy_tile = bench.map(E5M2, layer.output)
-    for operation in pools.error("", dy_tile, numbers, bench.x_tile, pool, bench.coefficients):
+    for operation in pools.error("", dy_tile, numbers, bench.x_tile, bench.x_tile, pool,
+                                 bench.coefficients):
         for buffer in operation.buffers:
             if buffer.address is None:
                 buffer.address = bench.buffer(buffer.words).address
@@ -104,7 +105,7 @@ def test_words_of_sums():
         x, dy = (Tile.new("", Part.of(each, range(2)), each)
                  for each in (shape, pool.over(shape)))
         numbers = pools.Numbers.new(pool, Part.of(dy.shape, range(2)), dy.shape)
-        operations = pools.error("", dy, numbers, x, pool, None)
+        operations = pools.error("", dy, numbers, x, x, pool, None)
         own = {b for o in operations for b in o.buffers} - {x.buffer, dy.buffer,
                                                             numbers.tile.buffer}
         assert sum(b.words for b in own) == 2 * pools.error_words(pool) * shape.words

@@ -15,6 +15,7 @@ from isa.formats import E4M3, FormatCode
 from isa.registers import POSITIONS, Unit
 from winnow.compiler.constant import over_images
 from winnow.compiler.nests import (
+    ALL,
     Beside,
     Steps,
     group_loop,
@@ -155,7 +156,7 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
         taps(size, s, pool.padding, parity)
         for size, parity in ((pool.rows, row), (pool.columns, column)))
     oy += (dx.row + down - row) // s - dy.row
-    steps = Steps(dy, dx, beneath, s)
+    steps = Steps(dy, dx, beneath, s, ALL.out(config))
     ys = dy.strides
     loops = [
         loop("q0", TREES, stationary=1),

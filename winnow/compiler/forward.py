@@ -129,7 +129,8 @@ class Forward(Pass):
         formed for the first time is stored, where it is one of the rows `own`."""
         layers = self.graph.layers
         results = {i: None if layers[i].is_last else Tile.new(
-            f"output of {layers[i].name}", out, layers[i].output, self.layouts.maps) for i, out in outputs.items()}
+            f"output of {layers[i].name}", out, layers[i].output, self.layouts.maps)
+            for i, out in outputs.items()}
         sums = {i: nests.split_sums(
             self.config, layers[i].name, y.buffer.words if y else self.step.errors.words,
             [nests.passes(layers[i], part) for part in parts]) for i, y in results.items()}

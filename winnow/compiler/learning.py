@@ -234,10 +234,9 @@ class Learning(Pass):
         own, most = self.memory.parameters[i], self._updated() // GROUP_WORDS
         blocks, inputs = share.outputs[i], (share.inputs, share.kernel)
         rows = own.place(range(1), *inputs).words
-        if rows > most:  # those of an output block lie side by side
-            size = divisor(rows, most)
-            return [Place(own.place(range(block, block + 1), *inputs).first + start, size, ())
-                    for block in blocks for start in range(0, rows, size)]
+        if rows > most:
+            return [part for block in blocks
+                    for part in own.place(range(block, block + 1), *inputs).parts(most)]
         together = divisor(len(blocks), most // rows)
         return [own.place(range(start, start + together), *inputs)
                 for start in range(blocks.start, blocks.stop, together)]

@@ -1,20 +1,20 @@
 """What lies in external memory for good, and what in the scratchpad."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
 from winnow.compiler.layouts import Layout, Layouts
-from winnow.compiler.moves import Runs
+from winnow.compiler.moves import Runs, joined
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.operations import Buffer
 from winnow.compiler.placement import External
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.scores import classes
-from winnow.compiler.tiles import Part
+from winnow.compiler.tiles import Part, divisor
 from winnow.graph import Graph, Layer
 from winnow.network import Shape
 
@@ -53,6 +53,20 @@ class Place:
     @property
     def words(self) -> int:
         return self.run * prod(r.count for r in self.loops)
+
+    def parts(self, most: int) -> "list[Place]":
+        """The same in parts of at most so many words, of a place of one output block."""
+        run, loops = joined(self.run, self.loops)
+        if not loops:
+            size = divisor(run, most)
+            return [Place(self.first + start, size, ()) for start in range(0, run, size)]
+        (runs,), size = loops, divisor(run, most)
+        if size < run:
+            return [part for i in range(runs.count)
+                    for part in Place(self.first + i * runs.external, run, ()).parts(most)]
+        together = divisor(runs.count, most // run)
+        return [Place(self.first + i * runs.external, run, (replace(runs, count=together),))
+                for i in range(0, runs.count, together)]
 
     def wide(self, size: int) -> "Place":
         """The same of something that has `size` words for a row of a tile."""

@@ -229,7 +229,7 @@ class Steps:
     dx: Tile
     beneath: Tile
     stride: int
-    out: Callable[..., dict] = partial(out_steps, (1, 1))
+    out: Callable[..., dict]  # `Sums.out`
 
     def images(self, count: int) -> dict:
         return {"stream": self.dy.past(count)} | self.out(

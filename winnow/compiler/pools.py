@@ -222,15 +222,17 @@ class _Error:
     def _place(self, rows: Stretch, columns: Stretch, fmt, out: Tile, size: int):
         """Operations for the windows of a rectangle, one for each place in a window; to `out`
         directly, or, where errors are summed, added to what is there."""
-        step, dy, x, side = self.pool.stride, self.dy, self.x, self.together
+        step, dy, x, together = self.pool.stride, self.dy, self.x, self.together
+        counts = self._counts(columns.count, rows.count)
         streams = {}
         for name, (kind, steps, first), buffer in (
-                ("y", _outputs(dy, E5M2, rows, columns, together=side), dy.buffer),
-                ("z", _number(self.number, rows, columns, side), self.number.tile.buffer)):
+                ("y", _outputs(dy, E5M2, rows, columns, together=together), dy.buffer),
+                ("z", _number(self.number, rows, columns, together), self.number.tile.buffer)):
             streams[name] = Stream(buffer, kind, (*steps[:4], 0, steps[4]), first)
         summed, operations = fmt is BINARY32, []
         for place in range(rows.length * columns.length):
-            row, column = rows.input + place // columns.length, columns.input + place % columns.length
+            row, column = (side.input + i for side, i in zip(
+                (rows, columns), divmod(place, columns.length), strict=True))
             streams["o0"] = Stream(out.buffer, fmt, self._large(out, size, step),
                                    size * out.at(row, column))
             options, t, u = {}, (Y, ONE, ZERO), ()
@@ -242,5 +244,5 @@ class _Error:
                 t, u = (X, K1, K2), (Y, K0, T)
             if self.coefficients:
                 options = self._options
-            operations.append(vector(self.label, self._counts(columns.count, rows.count), t, u, gate=place, **options, **streams))
+            operations.append(vector(self.label, counts, t, u, gate=place, **options, **streams))
         return operations
