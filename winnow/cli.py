@@ -11,6 +11,7 @@ from isa.instructions import INSTRUCTION_BYTES
 from synth.yosys import SynthesisError
 from verif.build import ToolError
 from winnow import files
+from winnow.compiler.recipe import Recipe, recipe_for
 from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _data_options(run)
     run.add_argument("--epochs", type=int, help="passes over the training images")
     run.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    _skip_option(run)
     run.add_argument("--device", choices=("rtl", "model"), default="rtl",
                      help="the Verilog, compared with the model, or the model alone")
     run.add_argument("--out", type=Path, default=Path("build/run"), metavar="DIR",
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
                        "with dynamic scaling at first")
     train.add_argument("--clean-steps", type=int, metavar="N",
                        help="steps without saturation after which S is raised (default: 200)")
+    _skip_option(train)
     train.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     train.add_argument("--out", type=Path, required=True, metavar="DIR",
                        help="where checkpoint and report.json go")
@@ -113,12 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     phases.add_argument("--net", default="resnet8", help="network (default: %(default)s)")
     phases.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
     phases.add_argument("--batch", type=int, metavar="B", help="images of the step")
+    _skip_option(phases)
     phases.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     phases.set_defaults(command=_phases)
 
     program = commands.add_parser("program", help="compile a training step to assembly")
     _config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
+    _skip_option(program)
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
     program.set_defaults(command=_program)
 
@@ -153,6 +158,17 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-images", type=int, metavar="N", help="only the first N")
 
 
+def _skip_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip", metavar="KINDS", help="what operations leave out: all, none, or "
+                        "some of tiles,elements,outputs; no result depends on it (default: all)")
+
+
+def _recipe(options) -> Recipe:
+    """That of the network, with --skip."""
+    recipe = recipe_for(options.net)
+    return recipe if options.skip is None else replace(recipe, skip=options.skip)
+
+
 def _config(options, base: Config | None = None) -> Config:
     """The configuration that --config and --set ask for; `base` where there is no --config."""
     base = config.named(options.config) if options.config or base is None else base
@@ -174,14 +190,13 @@ def _config(options, base: Config | None = None) -> Config:
 
 def _run(options) -> int:
     from winnow import datasets
-    from winnow.compiler.recipe import recipe_for
     from winnow.run import run
 
     if options.waves and options.device == "model":
         raise UserError("--waves: the model has none, only --device rtl")
     if options.waves:
         files.check_folder(options.waves.parent)
-    recipe = recipe_for(options.net)
+    recipe = _recipe(options)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     dataset = datasets.load(options.data, options.data_path, options.train_images,
@@ -247,10 +262,9 @@ def _gemm(options) -> int:
 def _phases(options) -> int:
     from winnow import network
     from winnow.bench import phases
-    from winnow.compiler.recipe import recipe_for
 
     options.config = options.config or "bench"
-    chip, recipe = _config(options), recipe_for(options.net)
+    chip, recipe = _config(options), _recipe(options)
     if options.cores is not None:
         chip = chip.with_(cores=options.cores)
     if options.batch is not None:
@@ -266,10 +280,9 @@ def _phases(options) -> int:
 
 def _program(options) -> None:
     from winnow import network
-    from winnow.compiler.recipe import recipe_for
     from winnow.compiler.training import TrainingProgram
 
-    recipe = recipe_for(options.net)
+    recipe = _recipe(options)
     program = TrainingProgram(_config(options), network.named(options.net), recipe)
     _output(options.out, program.text(1, recipe.rate(0)))
 

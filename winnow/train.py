@@ -20,7 +20,7 @@ from winnow.session import Progress, Round, Session
 # What a user may set, beside the configuration; the second row is of the recipe.
 OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device",
            "epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
-           "scaling", "error_scale", "clean_steps")
+           "scaling", "error_scale", "clean_steps", "skip")
 RECIPE_OPTIONS = ("epochs", "batch", "rates", *OPTIONS[OPTIONS.index("decay"):])
 
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from math import inf
 
 from isa.config import LANES
+from isa.registers import Skip
 from winnow.errors import UserError
 
 LOSSES = ("softmax", "mse")
 STORES = ("binary32", "bfloat16")
 ROUNDINGS = ("nearest", "stochastic")
 SCALINGS = ("static", "dynamic")
+KINDS = {kind.name.lower(): kind for kind in Skip}
+SKIPS = {"all": Skip(sum(Skip)), "none": Skip.NONE}
 SCALES = range(33)  # exponents that errors may be scaled by
 LEAST_STEPS, MOST_STEPS = 1, 1 << 20  # without saturation, that a scale is raised after
 
@@ -27,6 +30,8 @@ class Recipe:
     scaling, error_scale : errors are stored times 2**error_scale. With dynamic scaling that is
         where it begins: a step in which errors saturated lowers it by one, and every `clean_steps`
         steps without raise it by one, within `SCALES`.
+    skip : what operations leave out, where the chip has it and they may: all, none, or some of
+        tiles, elements, outputs with commas between. It changes cycles and counters, no result.
     """
 
     epochs: int = 8
@@ -41,6 +46,7 @@ class Recipe:
     rounding: str = "nearest"
     scaling: str = "static"
     clean_steps: int = 200
+    skip: str = "all"
 
     def __post_init__(self):
         if self.epochs < 1:
@@ -64,11 +70,22 @@ class Recipe:
             if getattr(self, name) not in allowed:
                 raise UserError(f"{name} = {getattr(self, name)!r}: must be one of "
                                 f"{', '.join(allowed)}")
+        names = [] if self.skip in SKIPS else self.skip.split(",")
+        if wrong := [name for name in names if name not in KINDS]:
+            raise UserError(f"skip = {self.skip!r}: must be {', '.join(SKIPS)}, or some of "
+                            f"{', '.join(KINDS)} with commas between, not {wrong[0]!r}")
 
     @property
     def dynamic(self) -> bool:
         """Whether the scale of errors changes."""
         return self.scaling == "dynamic"
+
+    @property
+    def skips(self) -> Skip:
+        """`skip` as an operation's mode has it."""
+        if self.skip in SKIPS:
+            return SKIPS[self.skip]
+        return Skip(sum({KINDS[name] for name in self.skip.split(",")}))
 
     @property
     def stochastic(self) -> bool:

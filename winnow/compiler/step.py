@@ -101,11 +101,13 @@ class Step:
 
     def emit(self, operations, tag: int = 0) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
-        `tag`."""
+        `tag`, and leave out no more than the recipe says."""
         for operation in _listed(operations):
             operation.job = self.job
             if operation.unit is Unit.TENSOR:
-                operation.tag = tag
+                operation.tag, mode = tag, operation.registers.get("tensor.mode", {})
+                if "skip" in mode:
+                    mode["skip"] &= self.rules.recipe.skips
             self.operations.append(operation)
 
     def catch_up(self) -> None:
