@@ -18,6 +18,7 @@ from winnow.compiler.nests import (
     ALL,
     Beside,
     Steps,
+    backward_cut,
     group_loop,
     groups_registers,
     stats_words,
@@ -150,8 +151,7 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
     rows, columns = -(-(dx.shape.height - down) // s), -(-(dx.shape.width - column) // s)
     side, beneath = dx.layout.together, beside.lies(dx)
     g = grouping(config, 1, dx.images // side, rows)
-    cut = Cut.of(config.block // side, g.rows, columns, g.images, exact=g.by_rows,
-                 loops=3 if side == 1 else 2)
+    cut = backward_cut(config, dx, g.rows, columns, g)
     (_, taps_y, oy), (_, taps_x, ox) = (
         taps(size, s, pool.padding, parity)
         for size, parity in ((pool.rows, row), (pool.columns, column)))
@@ -164,11 +164,11 @@ def _parity(config: Config, layer: Layer, dy: Tile, constant: Buffer, dx: Tile, 
         loop("r0", max(taps_x, 1), stream=(-ys.column, 0, -1)),
         loop("r1", max(taps_y, 1), stream=(-ys.row, -1, 0)),
         loop("r2", len(numbers), stationary=TREES),
-        loop("b0", cut.row_blocks, **steps.down(cut.rows)),
+        loop("b0", cut.row_blocks, **steps.down(cut.down[1])),
         loop("b1", cut.image_blocks, **steps.images(side * cut.images)),
         loop("b2", dx.shape.blocks, stream=ys.block, stats=stats_words(config),
              **steps.out(dx.strides.block, aux=beneath.strides.block)),
-        loop("b3", cut.column_blocks, **steps.right(cut.columns)),
+        loop("b3", cut.column_blocks, **steps.right(cut.right[1])),
         steps.group(g),
     ]
     bounds = window(oy, ox, dy.shape)

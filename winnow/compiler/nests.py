@@ -249,7 +249,7 @@ class Steps:
         """The loops over positions of a block; images that lie side by side are innermost, and a
         cut is one of groups of them."""
         side = self.dx.layout.together
-        loops = [(cut.columns, self.right(1)), (cut.rows, self.down(1)),
+        loops = [(cut.columns, self.right(cut.right[0])), (cut.rows, self.down(cut.down[0])),
                  (cut.images, self.images(side))]
         if side > 1:
             loops = [(side, self.images(1)), *(each for each in loops if each[0] > 1)]
@@ -261,6 +261,14 @@ class Steps:
         side = self.dx.layout.together
         return loop("group", g.groups, **(
             self.images(side * g.images) if g.by_images else self.down(g.rows)))
+
+
+def backward_cut(config: Config, dx: Tile, rows: int, columns: int, g: Grouping) -> Cut:
+    """Blocks of a backward pass over so many rows and columns; its images are groups of those that
+    lie side by side."""
+    side = dx.layout.together
+    make = Cut.of if side == 1 else Cut.spread
+    return make(config.block // side, rows, columns, g.images, exact=g.by_rows)
 
 
 def reaches(layer: Layer, row: int, column: int) -> bool:
@@ -286,8 +294,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         return None
     together = dy.layout.together
     g = grouping(config, dx.shape.blocks if pixels == 1 else pixels, dx.images // together, rows)
-    cut = Cut.of(config.block // together, g.rows, columns, g.images, exact=g.by_rows,
-                 loops=3 if together == 1 else 2)
+    cut = backward_cut(config, dx, g.rows, columns, g)
     (ky, taps_y, oy), (kx, taps_x, ox) = (
         taps(k, s, layer.padding, parity) for parity in (row, column))
     oy += (begin + down - row) // s - dy.row
@@ -303,7 +310,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         loop("r0", max(taps_x, 1), stream=(-ys.column, 0, -1), stationary=TREES * s),
         loop("r1", max(taps_y, 1), stream=(-ys.row, -1, 0), stationary=TREES * k * s),
         loop("r2", dy.shape.blocks, stream=ys.block, stationary=tiles),
-        loop("b0", cut.row_blocks, **steps.down(cut.rows)),
+        loop("b0", cut.row_blocks, **steps.down(cut.down[1])),
         loop("b1", cut.image_blocks, **steps.images(together * cut.images)),
         *(loop(name, count,
                stationary=tile * (pixel * ws.column + block * ws.block if linear else block),
@@ -312,7 +319,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
                            aux=pixel * zs.column + block * zs.block))
           for name, count, pixel, block in channel_loops("b2", "b3", g.cores, dx.shape.blocks,
                                                          pixels)),
-        *([] if linear else [loop("b3", cut.column_blocks, **steps.right(cut.columns))]),
+        *([] if linear else [loop("b3", cut.column_blocks, **steps.right(cut.right[1]))]),
         steps.group(g),
     ]
     bounds = window(oy, ox, dy.shape)

@@ -19,7 +19,7 @@ from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.recipe import Recipe
-from winnow.compiler.tiles import Part, Tile
+from winnow.compiler.tiles import NEXT, Part, Tile
 from winnow.errors import UserError
 from winnow.network import Shape
 
@@ -199,7 +199,7 @@ class Step:
         """
         cycles = max(1, together * sum(self.cycles(r) for r in readers))
         room = (self.room(self.plan.share) - need.fixed) // (2 * need.tile)
-        most = max(1, min(room, -(-MOST_CYCLES // cycles)))
+        most = max(1, min(room, max(-(-MOST_CYCLES // cycles), NEXT if together > 1 else 1)))
         size = min(most, -(-LEAST_CYCLES // cycles))
         return growing(self.batch, size, most, together)
 

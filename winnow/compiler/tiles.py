@@ -1,11 +1,15 @@
 """How work is cut: parts of maps in the scratchpad, groups of cores, blocks of positions."""
 
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
 from isa.config import LANES, Config
 from winnow.compiler.layouts import BLOCKED, Layout, Strides
 from winnow.compiler.operations import Buffer
 from winnow.network import Shape
+
+NEXT = 2  # groups of images in a block, if there are: more share the dead out less well than rows
 
 
 @dataclass(frozen=True)
@@ -121,18 +125,46 @@ class Cut:
     column_blocks: int
     row_blocks: int
     image_blocks: int
+    far: bool = False  # the rows, and columns, of a block are as far apart as can be, else adjacent
+
+    @property
+    def down(self) -> tuple[int, int]:
+        """Rows from one position to the next, and from one block to the next."""
+        return (self.row_blocks, 1) if self.far else (1, self.rows)
+
+    @property
+    def right(self) -> tuple[int, int]:
+        """Columns likewise."""
+        return (self.column_blocks, 1) if self.far else (1, self.columns)
 
     @classmethod
-    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False,
-           loops: int = 3) -> "Cut":
-        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row. At most
-        `loops` of columns, rows and images are more than one."""
+    def spread(cls, block: int, rows: int, columns: int, images: int, exact: bool) -> "Cut":
+        """Blocks whose positions are far apart, so that each has its share of what is dead. Only
+        two of columns, rows and images are more than one."""
+        def blocks(size: tuple[int, int, int]) -> tuple[int, int, int]:
+            return tuple(-(-all_ // each) for all_, each in zip(
+                (columns, rows, images), size, strict=True))
+
+        def rank(size: tuple[int, int, int]):
+            positions = prod(size)
+            return (prod(blocks(size)) * max(positions, block // 2), -positions,
+                    abs(size[2] - NEXT), abs(size[1] - size[0]))
+
+        sizes = [size for size in product(*(range(1, min(side, block) + 1)
+                                            for side in (columns, rows, images)))
+                 if 1 in size and prod(size) <= block and images % size[2] == 0
+                 and not (exact and rows % size[1])]
+        best = min(sizes, key=rank)
+        return cls(*best, *blocks(best), far=True)
+
+    @classmethod
+    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False) -> "Cut":
+        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row."""
         width = min(columns, block)
         heights = [h for h in range(1, min(rows, block // width) + 1)
                    if not exact or rows % h == 0]
         height = min(heights, key=lambda h: (-(-rows // h) * max(h * width, LANES), -h))
         whole = width == columns and height == rows
-        several = (width > 1) + (height > 1)
-        together = divisor(images, block // (width * height)) if whole and several < loops else 1
+        together = divisor(images, block // (width * height)) if whole else 1
         return cls(width, height, together, -(-columns // width), -(-rows // height),
                    images // together)
