@@ -9,6 +9,7 @@ from isa.formats import E4M3
 from isa.memmap import Trap
 from isa.registers import Unit
 from sim import floats, raw, tensor, vector
+from sim.outcome import Outcome
 from sim.registers import defaults
 from verif import seeds
 from winnow.compiler import nests
@@ -100,12 +101,15 @@ class Bench:
         codes = self.weight_codes()
         return number(E4M3, codes), self.put(weight_tiles(codes))
 
-    def run(self, operation) -> None:
+    def run(self, operation) -> Outcome:
+        """The operation's outcome; it may not trap."""
         registers = defaults(operation.unit)
         for name, fields in resolve(operation).items():
             registers[name] = registers[name] | fields
         unit = {Unit.TENSOR: tensor, Unit.VECTOR: vector}[operation.unit]
-        assert unit.execute(self.config, registers, self.words).trap is Trap.NONE
+        outcome = unit.execute(self.config, registers, self.words)
+        assert outcome.trap is Trap.NONE
+        return outcome
 
     def read(self, buffer: Buffer, dtype) -> np.ndarray:
         return self.words[buffer.address:buffer.address + buffer.words].view(dtype)

@@ -29,8 +29,8 @@ K0, K1, K2, T = Operand.K0, Operand.K1, Operand.K2, Operand.T
 class Stream:
     """An input or output: where it begins, its format, and the words of a step of each loop.
 
-    For an output: whether it takes u (else t), how it is scaled, and whether it is rounded
-    stochastically.
+    For an output: whether it takes u (else t), how it is scaled, whether it is rounded
+    stochastically, and whether 8 words each are turned.
     """
 
     buffer: Buffer
@@ -40,6 +40,7 @@ class Stream:
     u: bool = True
     scale: int = 0
     stochastic: bool = False
+    turn: bool = False
 
 
 def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
@@ -73,7 +74,8 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
     registers = {
         "vector.counts": dict(zip(VECTOR_LOOPS[:4], counts[:4], strict=True)),
         "vector.outer": dict(zip(VECTOR_LOOPS[4:], counts[4:], strict=True)) | {
-            "split": _split(counts, reduce)},
+            "split": _split(counts, len(REDUCED) if reduce or any(
+                s.turn for s in streams.values()) else 0)},
         "vector.op": op,
         "vector.inputs": {name: s.format for name, s in streams.items() if name in "xyz"},
     }
@@ -107,10 +109,10 @@ def _turned(stream: Stream, counts: tuple[int, ...], loops: range) -> Stream:
     return replace(stream, steps=tuple(steps), offset=offset)
 
 
-def _split(counts: tuple[int, ...], reduce: Reduce) -> int:
-    """The loop whose rounds datapaths share: the outermost of those that leave the least to the
-    busiest of two, then of four. No two rounds of it write the same words."""
-    loops = range(len(REDUCED) if reduce else 0, len(counts))
+def _split(counts: tuple[int, ...], first: int) -> int:
+    """The loop whose rounds datapaths share, from n`first` on: the outermost of those that leave
+    the least to the busiest of two, then of four. No two rounds of it write the same words."""
+    loops = range(first, len(counts))
     best = min(loops, key=lambda i: (*(ceil(counts[i] / n) / counts[i] for n in (2, 4)), -i))
     return best + 1
 
@@ -121,7 +123,8 @@ def _stream(name: str, stream: Stream) -> dict:
     if name not in "xyz":
         registers[f"vector.{name}.mode"] = {
             "enable": 1, "source": int(stream.u), "format": stream.format, "scale": stream.scale,
-            **({"stochastic": 1} if stream.stochastic else {})}
+            **({"stochastic": 1} if stream.stochastic else {}),
+            **({"turn": 1} if stream.turn else {})}
     return registers
 
 

@@ -1,0 +1,155 @@
+"""Weight gradients from turned maps, run on the model, against textbook convolutions: equal to the
+bit, with and without skipping."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from isa.formats import E4M3, E5M2
+from isa.registers import Skip
+from sim import floats
+from verif.compiler.bench import Bench, number
+from verif.compiler.test_nests import random_layer
+from verif.reference import convolution
+from winnow.compiler import turned
+from winnow.compiler.forms import Coefficients
+from winnow.compiler.layouts import Layout
+from winnow.compiler.nests import GROUP_WORDS, Sums
+from winnow.compiler.operations import Buffer
+from winnow.compiler.tiles import Part, Tile
+from winnow.compiler.turned import LiveWeights, TurnedTile
+from winnow.layout import channel_blocks, weight_tiles
+from winnow.network import Shape
+
+SLOT = 4
+
+
+def unit_stride(generator):
+    """A random layer with a stride of 1."""
+    while True:
+        layer = random_layer(generator)
+        if layer.stride == 1:
+            return layer
+
+
+def bench_of(name: str) -> Bench:
+    bench = Bench(name, unit_stride)
+    bench.config = bench.config.with_(slot=SLOT, reach=2)
+    bench.images = int(bench.generator.choice([8, 16]))
+    return bench
+
+
+def lain(bench: Bench, codes: np.ndarray, part: Part, whole: Shape, layout: Layout) -> Tile:
+    """A part of a map, given as codes (image, row, column, channel)."""
+    blocks = channel_blocks(codes[:, part.rows.start:part.rows.stop])
+    if layout.channels_last:
+        blocks = blocks.transpose(0, 2, 3, 1, 4)
+    elif layout.together > 1:
+        groups = blocks.reshape(-1, layout.together, *blocks.shape[1:])
+        blocks = groups.transpose(0, 2, 3, 4, 1, 5)
+    bench.next = -(-bench.next // SLOT) * SLOT
+    return Tile(bench.put(blocks), len(part.images), part.shape(whole), part.rows.start,
+                part.blocks.start, layout)
+
+
+def drawn(bench: Bench, fmt, shape: Shape) -> np.ndarray:
+    return bench.codes(fmt, (bench.images, shape.height, shape.width, shape.channels), 0.5)
+
+
+def room(bench: Bench, part: Part, shape: Shape, inside: bool) -> TurnedTile:
+    tile = TurnedTile.new(bench.config, "", part, shape, inside)
+    bench.next = -(-bench.next // SLOT) * SLOT
+    return replace(tile, buffer=bench.buffer(tile.buffer.words))
+
+
+def flipped_tiles(weights: np.ndarray) -> np.ndarray:
+    """Weights as words of 8 outputs of a channel."""
+    return weight_tiles(weights).swapaxes(-1, -2)
+
+
+def summed(array: np.ndarray) -> np.ndarray:
+    """Codes (image, row, column, channel) as float64 (image, channel, row, column)."""
+    return array.transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_weight_gradient(case):
+    """In one piece, or the sums of some rows raw and added to those of the others; with a random
+    mask of weights in every third case."""
+    bench = bench_of(f"turned {case}")
+    layer, generator = bench.layer, bench.generator
+    raw_words, pruned = bench.config.raw_words, case % 3 == 0
+    x, dy = drawn(bench, E4M3, layer.input), drawn(bench, E5M2, layer.output)
+    expected = convolution.weight_gradient(
+        summed(number(E4M3, x)), summed(number(E5M2, dy)), layer.kernel, 1, layer.padding)
+    expected = (expected / 32).astype(np.float32) + np.float32(0)
+    words, height = layer.tiles * 8, layer.output.height
+    bands = [range(height)] if case % 2 or height == 1 else [
+        range(0, height // 2), range(height // 2, height)]
+    pitch = raw_words + 1 if len(bands) > 1 else 1
+    gradient = bench.buffer(words * GROUP_WORDS)
+    raw = Buffer("", words * (raw_words + 1), bench.buffer(words * (raw_words + 1)).address)
+    live = None
+    if pruned:
+        kept = bench.codes(E4M3, expected.shape, 0.8)
+        expected = np.where(number(E4M3, kept) != 0, expected, np.float32(0))
+        mask = np.ascontiguousarray(flipped_tiles(kept)).view(np.uint64).ravel()
+        place = raw if len(bands) > 1 else bench.buffer(words)
+        live = LiveWeights(place, raw_words if len(bands) > 1 else 0, pitch)
+        bench.words[place.address + live.first:][:pitch * words:pitch] = mask
+    skips = (Skip.NONE, Skip.TILES | (Skip.OUTPUTS if pruned else Skip.ELEMENTS))
+    found, counted = {}, {}
+    for skip in skips:
+        sums = Sums()
+        counted[skip] = []
+        for band in bands:
+            rows = layer.rows_read(band)
+            part = Part.of(layer.input, range(bench.images), rows)
+            layouts = generator.choice(2, 2)
+            xs = lain(bench, x, part, layer.input, Layout(channels_last=bool(layouts[0])))
+            errors = lain(bench, dy, Part.of(layer.output, range(bench.images), band),
+                          layer.output, Layout(SLOT if layouts[1] else 1))
+            stream = room(bench, part, layer.input, pruned)
+            for operation in turned.turn("turn", xs, stream):
+                bench.run(operation)
+            last = band is bands[-1]
+            here = replace(sums, after=None if last else raw)
+            outcome = bench.run(turned.weight_gradient(
+                bench.config, layer, stream, errors, band, gradient, -5, here, skip, live))
+            counted[skip].append(outcome)
+            sums = Sums(raw, None, sums.passes + turned.passes_of(stream, len(band)))
+        found[skip] = bench.read(gradient, np.float32).copy()
+    for skip in skips:
+        assert np.array_equal(found[skip], flipped_tiles(expected).ravel()), skip
+    for dense, skipping in zip(*counted.values(), strict=True):
+        assert dense.macs == skipping.macs + skipping.skipped_tiles + (
+            skipping.skipped_elements + skipping.skipped_outputs)
+        assert skipping.macs < 0.7 * dense.macs
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout(channels_last=True), Layout(SLOT)])
+def test_turned_map_is_formed(layout):
+    """relu(a x + b) with coefficients by channel, for two groups of images, from each layout."""
+    bench = bench_of("formed and turned")
+    bench.images, shape = 16, Shape(21, 5, 7)
+    x = drawn(bench, E4M3, shape)
+    factors = bench.generator.standard_normal((3, 3, 8)).astype(np.float32)
+    part = Part.of(shape, range(16), range(1, 4))
+    tile = lain(bench, x, part, shape, layout)
+    for inside in (False, True):
+        stream = room(bench, part, shape, inside)
+        for operation in turned.turn("turn", tile, stream,
+                                     Coefficients(bench.put(factors.reshape(-1))), relu=True):
+            bench.run(operation)
+        value = np.zeros((16, 3, 7, 24), np.float32)
+        value[..., :21] = number(E4M3, x)[:, 1:4]
+        a, b = (factors[:, i].reshape(24) for i in (0, 1))
+        wanted = floats.encode(E4M3, np.maximum(value * a + b, np.float32(0)))[0]
+        wanted = wanted.reshape(2, 8, 3, 7, 3, 8)  # eight, image, row, column, block, channel
+        found = bench.read(stream.buffer, np.uint8)
+        if inside:
+            found = found.reshape(2, 3, 3, 7, 8, 8).transpose(0, 5, 2, 3, 1, 4)
+        else:
+            found = found.reshape(2, 3, 8, 3, 8, 8)[..., :7, :].transpose(0, 5, 3, 4, 1, 2)
+        assert np.array_equal(found, wanted)

@@ -1,0 +1,179 @@
+"""Weight gradients whose stream is the map, turned: a word is one channel of 8 images at a pixel.
+
+A stationary tile is 8 channels of the errors of 8 images at a pixel. So zeros of the map, behind a
+ReLU about half of it, or weights that are pruned, are zero elements of the stream and dead outputs,
+which the machine skips.
+"""
+
+from dataclasses import dataclass
+
+from isa.config import LANES, TREES, Config
+from isa.formats import FormatCode
+from isa.registers import Skip, Unit
+from winnow.compiler.forms import PLAIN, RELU, Coefficients
+from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers
+from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
+from winnow.compiler.tiles import Part, Tile, divisor, grouping
+from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, vector
+from winnow.graph import Layer
+from winnow.network import Shape
+
+E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
+
+
+@dataclass(frozen=True)
+class TurnedTile:
+    """Part of a map in the scratchpad: 8 images, block, row, column; the 8 channels of a block
+    outside of the rows, or `inside` of the columns.
+
+    Rows have `width` columns, zero beyond the map.
+    """
+
+    buffer: Buffer
+    images: int
+    shape: Shape  # of one image of the part
+    width: int
+    row: int = 0  # of the map, with which it begins
+    inside: bool = False
+
+    @classmethod
+    def new(cls, config: Config, name: str, part: Part, whole: Shape,
+            inside: bool = False) -> "TurnedTile":
+        """Room for `part` of a map of shape `whole`, in whole slots."""
+        shape, slot = part.shape(whole), 1 if inside else config.slot
+        width = -(-whole.width // slot) * slot
+        words = len(part.images) * shape.blocks * shape.height * width
+        return cls(Buffer(name, words), len(part.images), shape, width, part.rows.start, inside)
+
+    @property
+    def column_words(self) -> int:
+        return LANES if self.inside else 1
+
+    @property
+    def row_words(self) -> int:
+        return self.column_words * self.width
+
+    @property
+    def channel_words(self) -> int:
+        return 1 if self.inside else self.row_words * self.shape.height
+
+    @property
+    def map_words(self) -> int:
+        """From one channel block to the next."""
+        return LANES * self.width * self.shape.height
+
+    @property
+    def eight_words(self) -> int:
+        """From 8 images to the next."""
+        return self.shape.blocks * self.map_words
+
+
+def turn(label: str, x: Tile, y: TurnedTile, coefficients: Coefficients | None = None,
+         relu: bool = False) -> list[Operation]:
+    """y = x, or relu(K0 * x + K1), turned; zeros beyond its last column."""
+    shape, xs, together = x.shape, x.strides, x.layout.together
+    outer = shape.height, x.images // LANES, shape.blocks
+    y_outer = y.row_words, y.eight_words, y.map_words
+    if together == 1:
+        inner, x_steps, y_steps = (LANES, 1), (x.past(1), 0), (y.channel_words, 0)
+    else:
+        inner, x_steps = (together, LANES // together), (x.past(1), x.past(together))
+        y_steps = y.channel_words, together * y.channel_words
+    operations = [vector(
+        label, (*inner, shape.width, *outer),
+        (X, K0, K1) if coefficients else (X, ONE, ZERO), activation=RELU if relu else PLAIN,
+        channel=0b011 if coefficients else 0,
+        coefficients=coefficients.where if coefficients else None,
+        x=Stream(x.buffer, E4M3, (*x_steps, xs.column, xs.row, x.past(LANES), xs.block)),
+        o0=Stream(y.buffer, E4M3, (*y_steps, y.column_words, *y_outer), turn=True))]
+    if y.width > shape.width:
+        operations.append(vector(
+            f"{label}: edge", (LANES, y.width - shape.width, 1, *outer), (ZERO, ZERO, ZERO),
+            o0=Stream(y.buffer, E4M3, (y.channel_words, y.column_words, 0, *y_outer),
+                      shape.width * y.column_words)))
+    return operations
+
+
+@dataclass(frozen=True)
+class LiveWeights:
+    """Words whose elements are zero where a weight is, which lie like the gradient: `first` words
+    into a buffer, `pitch` words from one to the next, that of raw sums if some are added."""
+
+    buffer: Buffer
+    first: int = 0
+    pitch: int = 1
+
+
+def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
+                    gradient: Buffer | None, scale: int, sums: Sums, skip: Skip = Skip.NONE,
+                    live: LiveWeights | None = None) -> Operation:
+    """Sums over some rows of the layer's output of dy times x, times 2**scale, in binary32, or raw
+    (not scaled); zero for weights that are not `live`. The gradient lies as output block, channel
+    block, kernel row, kernel column, 8 channels of 8 outputs. For strides of 1.
+
+    `x` and `dy` are parts of the layer's maps, and `gradient` is of the weights between their
+    blocks; x holds all rows that these rows of dy need.
+
+    All pixels of x in these rows are streamed, column by column as they lie. The kernel's columns
+    shift the errors instead, whose tiles are zero beyond the edge.
+    """
+    slot = 1 if x.inside else config.slot
+    eights, height, k, pad = x.images // LANES, len(rows), layer.kernel, layer.padding
+    ys = dy.strides
+    g = grouping(config, dy.shape.blocks, eights, height)
+    together = divisor(x.shape.blocks, config.block // LANES)
+    top, down = rows.start - pad - x.row, rows.start - dy.row
+    beside = min(dy.layout.together, LANES)
+    size, old = sums.sizes(config, GROUP_WORDS)
+    old = live.pitch if live else old
+    size = live.pitch if live and sums.after else size
+
+    def out(words: int) -> dict:
+        return {"output": words * size, "aux": words * old}
+
+    tile = TREES * k * k  # rows from one channel block's gradient to the next
+    tiles = tile * x.shape.blocks
+    row = x.row_words, 1, 0
+    group = {"stream": g.images * x.eight_words, "stationary": dy.past(LANES * g.images)
+             } if g.by_images else {
+        "stream": (g.rows * x.row_words, g.rows, 0), "stationary": (g.rows * ys.row, g.rows, 0)}
+    loops = [
+        loop("q0", beside if beside > 1 else LANES, stationary=dy.past(1)),
+        loop("q1", LANES // beside if beside > 1 else 1, stationary=dy.past(beside)),
+        loop("p0", LANES, stream=x.channel_words, **out(1)),
+        loop("p1", together, stream=x.map_words, **out(tile)),
+        loop("r0", slot, stream=x.column_words, stationary=(ys.column, 0, 1)),
+        loop("r1", x.width // slot, stream=slot * x.column_words,
+             stationary=(slot * ys.column, 0, slot)),
+        loop("r2", g.rows, stream=row, stationary=(ys.row, 1, 0)),
+        loop("r3", g.images, stream=x.eight_words, stationary=dy.past(LANES)),
+        loop("core", g.cores, stationary=ys.block, **out(tiles)),
+        loop("b0", k, stationary=(-ys.column, 0, -1), **out(TREES)),
+        loop("b1", k, stream=row, **out(TREES * k)),
+        loop("b2", x.shape.blocks // together, stream=together * x.map_words,
+             **out(together * tile)),
+        loop("b3", dy.shape.blocks // g.cores, stationary=g.cores * ys.block,
+             **out(g.cores * tiles)),
+        loop("group", g.groups, **group),
+    ]
+    registers = nest_registers(loops) | groups_registers(g, merge=True) | sums.registers() | {
+        "tensor.stream.base": {"address": At(x.buffer, top * x.row_words)},
+        "tensor.stream.window": {"y": top, "height": x.shape.height},
+        "tensor.stationary.base": {"address": At(dy.buffer, dy.at(down, pad))},
+        "tensor.stationary.window": {"y": down, "x": pad, "height": down + height,
+                                     "width": dy.shape.width},
+        "tensor.output.base": {"address": At(sums.after or gradient)},
+        "tensor.mode": {"stationary": E5M2, "stream": E4M3, "transpose": 1, "output": BINARY32,
+                        "scale": 0 if sums.after else scale, "skip": skip, **sums.mode},
+    }
+    reads = [x.buffer, dy.buffer, *sums.reads]
+    if live:
+        registers["tensor.mode"]["mask"] = 1
+        registers["tensor.mask.base"] = {"address": At(live.buffer, live.first)}
+        reads.append(live.buffer)
+    return Operation(f"{layer.name} WU", Unit.TENSOR, registers, reads, [sums.after or gradient])
+
+
+def passes_of(x: TurnedTile, rows: int) -> int:
+    """Passes that an operation over so many rows of the outputs adds up."""
+    return rows * x.width * x.images // LANES
