@@ -3,7 +3,7 @@
 import numpy as np
 
 from isa.config import LANES, TREES
-from winnow.compiler.layouts import BLOCKED, Layout
+from winnow.compiler.layouts import BLOCKED, Layout, Layouts
 from winnow.graph import Layer, Taps
 from winnow.network import Shape
 
@@ -53,11 +53,13 @@ def weight_tiles(weights: np.ndarray) -> np.ndarray:
     return tiles.transpose(0, 2, 4, 5, 1, 3)
 
 
-def layer_tiles(layer: Layer, weights: np.ndarray, layout: Layout = BLOCKED) -> np.ndarray:
-    """The tiles of a layer that reads maps of a layout: those of a fully connected layer stand in
-    the order of the words of an image."""
+def layer_tiles(layer: Layer, weights: np.ndarray, layouts: Layouts) -> np.ndarray:
+    """The tiles of a layer as the machine has them: those of a fully connected layer stand in the
+    order of the words of an image, those whose gradient comes from a turned map are transposed."""
     tiles = weight_tiles(weights)
-    if not (layer.is_linear and layout.channels_last):
+    if layouts.turns(layer):
+        return tiles.swapaxes(-1, -2)
+    if not (layer.is_linear and layouts.maps.channels_last):
         return tiles
     source = layer.reads
     parts = tiles.reshape(len(tiles), source.blocks, source.pixels, *tiles.shape[2:])

@@ -94,8 +94,8 @@ class Session:
 
     def place(self, memory: np.ndarray) -> None:
         """Write the initial parameters into external memory."""
-        maps = self.program.memory.layouts.maps
-        masters = [layer_tiles(layer, w, maps)
+        layouts = self.program.memory.layouts
+        masters = [layer_tiles(layer, w, layouts)
                    for layer, w in zip(self.program.layers, self.weights, strict=True)
                    if w is not None]
         self._put(memory, "weights", *(floats.encode(E4M3, m)[0] for m in masters))

@@ -13,11 +13,12 @@ from sim.outcome import Outcome
 from sim.registers import defaults
 from verif import seeds
 from winnow.compiler import nests
+from winnow.compiler.layouts import Layouts
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
 from winnow.compiler.tiles import Part, Tile
 from winnow.graph import Layer
-from winnow.layout import channel_blocks, weight_tiles
+from winnow.layout import channel_blocks, layer_tiles
 from winnow.network import Shape
 
 
@@ -99,7 +100,8 @@ class Bench:
 
     def weights(self):
         codes = self.weight_codes()
-        return number(E4M3, codes), self.put(weight_tiles(codes))
+        return number(E4M3, codes), self.put(
+            layer_tiles(self.layer, codes, Layouts.of(self.config)))
 
     def run(self, operation) -> Outcome:
         """The operation's outcome; it may not trap."""

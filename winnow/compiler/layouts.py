@@ -8,6 +8,7 @@ their channels last, so that FP takes `slot` channel blocks of a pixel as one sl
 from dataclasses import dataclass
 
 from isa.config import Config
+from winnow.graph import Layer
 from winnow.network import Shape
 
 
@@ -68,3 +69,9 @@ class Layouts:
         if config.slot == 1:
             return cls(BLOCKED, BLOCKED)
         return cls(Layout(channels_last=True), Layout(config.slot))
+
+    def turns(self, layer: Layer) -> bool:
+        """Whether the gradient of a layer's weights is summed over its map turned (turned.py).
+        A word of its weights, masters and moments is then 8 outputs of a channel."""
+        return (self.maps.channels_last and layer.learns and layer.stride == 1
+                and not layer.is_linear and not layer.taps_as_channels)

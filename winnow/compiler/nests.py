@@ -2,7 +2,8 @@
 
 Maps lie as their tiles say (layouts.py); a word is 8 channels of a pixel.
 Weights lie as output block, channel block, kernel row, kernel column, 8 rows of 8: a row is one
-output's weights of 8 channels. Gradients lie like the weights, in binary32 (4 words a row).
+output's weights of 8 channels, or a channel's of 8 outputs (`Layouts.turns`). Gradients lie like
+the weights, in binary32 (4 words a row).
 """
 
 from collections.abc import Callable
@@ -182,6 +183,7 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
         "tensor.output.window": window(0, 0, y.shape),
         "tensor.mode": {"bias": int(bias is not None), "relu": int(layer.relu and not sums.after),
                         "stats": StatsMode.SQUARE if stats else StatsMode.NONE, **sums.mode,
+                        **({"transpose": 1} if Layouts.of(config).turns(layer) else {}),
                         **skipping(config, Skip.ELEMENTS if slot > 1 else Skip.NONE)},
     }
     reads, writes = [x.buffer, weights, *sums.reads], [sums.after or y.buffer]
@@ -335,7 +337,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         "tensor.output.base": {"address": At(sums.after, first * config.raw_words)
                                if sums.after else At(dx.buffer, first)},
         "tensor.output.window": window(down, column, shape),
-        "tensor.mode": {"stationary": E4M3, "stream": E5M2, "transpose": 1, "output": E5M2,
+        "tensor.mode": {"stationary": E4M3, "stream": E5M2, "output": E5M2,
+                        "transpose": int(not Layouts.of(config).turns(layer)),
                         **beside.mode, **sums.mode, **skipping(config, more)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,

@@ -11,7 +11,7 @@ from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import Skip, Unit
 from winnow.compiler.forms import PLAIN, RELU, Coefficients
-from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers
+from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, skipping
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Part, Tile, divisor, grouping
 from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, vector
@@ -105,25 +105,28 @@ class LiveWeights:
 
 
 def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
-                    gradient: Buffer | None, scale: int, sums: Sums, skip: Skip = Skip.NONE,
+                    gradient: Buffer | None, scale: int, sums: Sums,
+                    kernel: range | None = None,
                     live: LiveWeights | None = None) -> Operation:
     """Sums over some rows of the layer's output of dy times x, times 2**scale, in binary32, or raw
     (not scaled); zero for weights that are not `live`. The gradient lies as output block, channel
     block, kernel row, kernel column, 8 channels of 8 outputs. For strides of 1.
 
     `x` and `dy` are parts of the layer's maps, and `gradient` is of the weights between their
-    blocks; x holds all rows that these rows of dy need.
+    blocks, of all or some rows of the kernel; x holds all rows that these rows of dy need.
 
     All pixels of x in these rows are streamed, column by column as they lie. The kernel's columns
     shift the errors instead, whose tiles are zero beyond the edge.
     """
+    kernel = kernel or range(layer.kernel)
     slot = 1 if x.inside else config.slot
     eights, height, k, pad = x.images // LANES, len(rows), layer.kernel, layer.padding
     ys = dy.strides
     g = grouping(config, dy.shape.blocks, eights, height)
     together = divisor(x.shape.blocks, config.block // LANES)
-    top, down = rows.start - pad - x.row, rows.start - dy.row
+    top, down = rows.start - pad - x.row + kernel.start, rows.start - dy.row
     beside = min(dy.layout.together, LANES)
+    skip = Skip.ELEMENTS if not x.inside else Skip.OUTPUTS if live else Skip.NONE
     size, old = sums.sizes(config, GROUP_WORDS)
     old = live.pitch if live else old
     size = live.pitch if live and sums.after else size
@@ -131,7 +134,7 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
     def out(words: int) -> dict:
         return {"output": words * size, "aux": words * old}
 
-    tile = TREES * k * k  # rows from one channel block's gradient to the next
+    tile = TREES * k * len(kernel)  # rows from one channel block's gradient to the next
     tiles = tile * x.shape.blocks
     row = x.row_words, 1, 0
     group = {"stream": g.images * x.eight_words, "stationary": dy.past(LANES * g.images)
@@ -149,7 +152,7 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
         loop("r3", g.images, stream=x.eight_words, stationary=dy.past(LANES)),
         loop("core", g.cores, stationary=ys.block, **out(tiles)),
         loop("b0", k, stationary=(-ys.column, 0, -1), **out(TREES)),
-        loop("b1", k, stream=row, **out(TREES * k)),
+        loop("b1", len(kernel), stream=row, **out(TREES * k)),
         loop("b2", x.shape.blocks // together, stream=together * x.map_words,
              **out(together * tile)),
         loop("b3", dy.shape.blocks // g.cores, stationary=g.cores * ys.block,
@@ -164,7 +167,8 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
                                      "width": dy.shape.width},
         "tensor.output.base": {"address": At(sums.after or gradient)},
         "tensor.mode": {"stationary": E5M2, "stream": E4M3, "transpose": 1, "output": BINARY32,
-                        "scale": 0 if sums.after else scale, "skip": skip, **sums.mode},
+                        "scale": 0 if sums.after else scale, **sums.mode,
+                        **skipping(config, skip)},
     }
     reads = [x.buffer, dy.buffer, *sums.reads]
     if live:
