@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from isa.formats import FormatCode
-from winnow.compiler import forms, pools
+from winnow.compiler import forms, pools, turned
 from winnow.compiler.cuts import hull
 from winnow.compiler.forms import Coefficients
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile
+from winnow.compiler.turned import TurnedTile
 from winnow.graph import Map
 
 
@@ -74,6 +75,20 @@ class Forming:
         else:
             self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
+
+    def turned(self, made: Map, part: Part, x: Tile | None = None) -> TurnedTile:
+        """The same turned (turned.py): of `x`, if it was formed, or as it is formed."""
+        y, label = TurnedTile.new(self.step.config, f"{made.name} turned", part, made.shape), (
+            f"turn {made.name}")
+        one = made.source is not None and not (
+            made in self.stored or made.pool or made.adds) and self.step.norm(made.source)
+        if x or not one:
+            self.emit(turned.turn(label, x or self.form(made, part).y, y))
+        else:
+            x = self.step.fill(self.memory.outputs[made.source], part)
+            factors = self.coefficients(made.source, "forward", part.blocks.start)
+            self.emit(turned.turn(label, x, y, factors, made.relu))
+        return y
 
     def error(self, layer: int, part: Part, backwards: bool = False) -> Tile:
         """The error at the stored output of a layer, for a part of it and perhaps more rows.

@@ -1,19 +1,21 @@
 """Weight gradients and the update of weights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from isa.config import LANES
 from isa.formats import FORMATS
-from winnow.compiler import gradients, moves, scores, update
+from winnow.compiler import gradients, moves, scores, turned, update
 from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
 from winnow.compiler.forming import Pass
 from winnow.compiler.memory import Place
 from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.numbers import Numbers
-from winnow.compiler.operations import Buffer
+from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.step import growing
-from winnow.compiler.tiles import Part, divisor, equal
+from winnow.compiler.tiles import Part, Tile, divisor, equal
+from winnow.compiler.turned import TurnedTile
 from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
@@ -60,7 +62,7 @@ class Learning(Pass):
         if self._fits(made, shares[0]):
             return shares
         linear = self.graph.layers[i].is_linear
-        unit = range(self.batch if linear else self.layouts.errors.together)
+        unit = range(self.batch if linear else self._together([i]))
 
         def share(cuts: Cuts, chunk: int, inputs: tuple[Part, range | None]) -> _Share:
             return _Share({i: equal(output.blocks, cuts.chunks, chunk)}, *inputs, cuts.bands,
@@ -108,7 +110,7 @@ class Learning(Pass):
         """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
         rows, step = self._rows(share), self.step
         fixed = rows * self.config.raw_words
-        words = self._words(made, share, range(self.layouts.errors.together))
+        words = self._words(made, share, range(self._together(share.outputs)))
         return fixed <= GRADIENTS * self.config.words and (
             self._at_once(made, share)
             or (not self._is_last(share) and fixed + 2 * words <= step.room(step.plan.alone)))
@@ -134,9 +136,19 @@ class Learning(Pass):
 
     def _words(self, made: Map, share: _Share, images: range, band: int = 0) -> int:
         part, outputs = self._job(share, images, band)
-        return self.forming.form_words(made, part, False) + sum(
+        words = self.forming.form_words(made, part, False) + sum(
             0 if self.graph.layers[i].is_last else self.forming.error_words(i, output)
             for i, output in outputs.items())
+        if any(map(self._turns, outputs)):
+            words += TurnedTile.new(self.config, "", part, made.shape).buffer.words
+        return words
+
+    def _turns(self, i: int) -> bool:
+        return self.layouts.turns(self.graph.layers[i])
+
+    def _together(self, readers: Iterable[int]) -> int:
+        """Images that a job has at least."""
+        return LANES if any(map(self._turns, readers)) else self.layouts.errors.together
 
     def _jobs(self, made: Map, share: _Share) -> list[tuple[range, int]]:
         """Images and bands of the jobs of a share. Tiles of whole images are as large as possible:
@@ -144,14 +156,14 @@ class Learning(Pass):
         layers = self.graph.layers
         linear = any(layers[i].is_linear for i in share.outputs)
         if share.alone:
-            unit = self.batch if linear else self.layouts.errors.together
+            unit = self.batch if linear else self._together(share.outputs)
             bands = [band for band in range(share.bands) if any(
                 equal(layers[i].output.height, share.bands, band) for i in share.outputs)]
             return [(range(first, first + unit), band) for first in range(0, self.batch, unit)
                     for band in bands]
         if self._at_once(made, share):
             return [(range(self.batch), 0)]
-        together = self.layouts.errors.together
+        together = self._together(share.outputs)
         words = self._words(made, share, range(together))
         fixed = self._rows(share) * self.config.raw_words
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
@@ -177,26 +189,16 @@ class Learning(Pass):
         sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
                                      rows[i] * self.config.raw_words)) for i in share.outputs}
         for n, (part, outputs) in enumerate(jobs):
-            x = self.forming.form(made, part).y
+            plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
+            across = self.forming.turned(made, part, plain) if any(
+                map(self._turns, outputs)) else None
             for i, output in outputs.items():
-                layer, here = layers[i], sums[i]
-                if n == last[i]:
-                    here = replace(here, after=None)
-                if layer.is_last:
-                    operation = scores.weight_gradient(
-                        self.config, layer, x.flat, self.step.errors, found[i], scale,
-                        output.blocks)
-                else:
-                    # A stream of 8 pixels a tile is slower than a word a cycle.
-                    dy = self.forming.error(i, output, backwards=True)
-                    operation = gradients.weight_gradient(
-                        self.config, layer, x.flat if layer.is_linear else x, dy, output.rows,
-                        found[i], scale, here, share.kernel)
+                here = replace(sums[i], after=None) if n == last[i] else sums[i]
+                x = across if self._turns(i) else plain
+                operation, done = self._gradient(i, x, output, found[i], scale, here, share.kernel)
                 if rules.recipe.dynamic and not here.after:
                     operation.scalars["tensor.mode"] = rules.mean
                 self.emit(operation, tag(i, "WU"))
-                done = gradients.passes_of(len(output.rows), layer.output.width, x.images,
-                                           self.layouts.errors.together)
                 sums[i] = replace(here, before=here.after, passes=here.passes + done)
             self.step.job += 1
             self.step.catch_up()
@@ -204,6 +206,24 @@ class Learning(Pass):
             self.step.later.append(partial(self._update, i, share, found[i]))
         if not self.step.plan.late:
             self.step.catch_up()
+
+    def _gradient(self, i: int, x: Tile | TurnedTile, output: Part, found: Buffer, scale: int,
+                  sums: Sums, kernel: range | None) -> tuple[Operation, int]:
+        """The gradient of a layer's weights on a part of its output, and the passes that it
+        adds."""
+        layer, rows = self.graph.layers[i], output.rows
+        if layer.is_last:
+            return scores.weight_gradient(self.config, layer, x.flat, self.step.errors, found,
+                                          scale, output.blocks), 0
+        # A stream of 8 pixels a tile is slower than a word a cycle.
+        dy = self.forming.error(i, output, backwards=True)
+        if self._turns(i):
+            return turned.weight_gradient(self.config, layer, x, dy, rows, found, scale, sums,
+                                          kernel), turned.passes_of(x, len(rows))
+        return gradients.weight_gradient(
+            self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
+            kernel), gradients.passes_of(len(rows), layer.output.width, x.images,
+                                         self.layouts.errors.together)
 
     def _update(self, i: int, share: _Share, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""
