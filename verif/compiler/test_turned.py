@@ -149,9 +149,10 @@ def test_turned_map_is_formed(layout):
         a, b = (factors[:, i].reshape(24) for i in (0, 1))
         wanted = floats.encode(E4M3, np.maximum(value * a + b, np.float32(0)))[0]
         wanted = wanted.reshape(2, 8, 3, 7, 3, 8)  # eight, image, row, column, block, channel
-        found = bench.read(stream.buffer, np.uint8)
-        if inside:
-            found = found.reshape(2, 3, 3, 7, 8, 8).transpose(0, 5, 2, 3, 1, 4)
-        else:
-            found = found.reshape(2, 3, 8, 3, 8, 8)[..., :7, :].transpose(0, 5, 3, 4, 1, 2)
+        steps = (stream.eight_words, stream.row_words, stream.column_words, stream.map_words,
+                 stream.channel_words)
+        words = sum(np.arange(count).reshape(-1, *[1] * after) * step for after, (count, step) in
+                    zip((4, 3, 2, 1, 0), zip((2, 3, 7, 3, 8), steps, strict=True), strict=True))
+        found = bench.read(stream.buffer, np.uint8).reshape(-1, 8)[words]
+        found = found.transpose(0, 5, 1, 2, 3, 4)
         assert np.array_equal(found, wanted)

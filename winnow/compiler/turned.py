@@ -26,13 +26,15 @@ class TurnedTile:
     """Part of a map in the scratchpad: 8 images, block, row, column; the 8 channels of a block
     outside of the rows, or `inside` of the columns.
 
-    Rows have `width` columns, zero beyond the map.
+    Rows have `width` columns, whole slots, zero beyond the map. Gaps see to it that the 8 channels,
+    or else 4 blocks, begin in different banks: a core whose tile is in a bank that each word of the
+    stream comes from would wait.
     """
 
     buffer: Buffer
     images: int
     shape: Shape  # of one image of the part
-    width: int
+    slot: int
     row: int = 0  # of the map, with which it begins
     inside: bool = False
 
@@ -40,10 +42,15 @@ class TurnedTile:
     def new(cls, config: Config, name: str, part: Part, whole: Shape,
             inside: bool = False) -> "TurnedTile":
         """Room for `part` of a map of shape `whole`, in whole slots."""
-        shape, slot = part.shape(whole), 1 if inside else config.slot
-        width = -(-whole.width // slot) * slot
-        words = len(part.images) * shape.blocks * shape.height * width
-        return cls(Buffer(name, words), len(part.images), shape, width, part.rows.start, inside)
+        shape, images = part.shape(whole), len(part.images)
+        tile = cls(Buffer(name, 0), images, shape, 1 if inside else config.slot, part.rows.start,
+                   inside)
+        tile.buffer.words = images // LANES * tile.eight_words
+        return tile
+
+    @property
+    def width(self) -> int:
+        return -(-self.shape.width // self.slot) * self.slot
 
     @property
     def column_words(self) -> int:
@@ -55,12 +62,14 @@ class TurnedTile:
 
     @property
     def channel_words(self) -> int:
-        return 1 if self.inside else self.row_words * self.shape.height
+        if self.inside:
+            return 1
+        return (self.row_words * self.shape.height // self.slot | 1) * self.slot
 
     @property
     def map_words(self) -> int:
         """From one channel block to the next."""
-        return LANES * self.width * self.shape.height
+        return LANES * (self.width * self.shape.height | 1 if self.inside else self.channel_words)
 
     @property
     def eight_words(self) -> int:
@@ -119,7 +128,6 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
     shift the errors instead, whose tiles are zero beyond the edge.
     """
     kernel = kernel or range(layer.kernel)
-    slot = 1 if x.inside else config.slot
     eights, height, k, pad = x.images // LANES, len(rows), layer.kernel, layer.padding
     ys = dy.strides
     g = grouping(config, dy.shape.blocks, eights, height)
@@ -145,9 +153,9 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
         loop("q1", LANES // beside if beside > 1 else 1, stationary=dy.past(beside)),
         loop("p0", LANES, stream=x.channel_words, **out(1)),
         loop("p1", together, stream=x.map_words, **out(tile)),
-        loop("r0", slot, stream=x.column_words, stationary=(ys.column, 0, 1)),
-        loop("r1", x.width // slot, stream=slot * x.column_words,
-             stationary=(slot * ys.column, 0, slot)),
+        loop("r0", x.slot, stream=x.column_words, stationary=(ys.column, 0, 1)),
+        loop("r1", x.width // x.slot, stream=x.slot * x.column_words,
+             stationary=(x.slot * ys.column, 0, x.slot)),
         loop("r2", g.rows, stream=row, stationary=(ys.row, 1, 0)),
         loop("r3", g.images, stream=x.eight_words, stationary=dy.past(LANES)),
         loop("core", g.cores, stationary=ys.block, **out(tiles)),
