@@ -337,8 +337,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         "tensor.output.base": {"address": At(sums.after, first * config.raw_words)
                                if sums.after else At(dx.buffer, first)},
         "tensor.output.window": window(down, column, shape),
-        "tensor.mode": {"stationary": E4M3, "stream": E5M2, "output": E5M2,
-                        "transpose": int(not Layouts.of(config).turns(layer)),
+        "tensor.mode": {"stationary": E4M3, "stream": E5M2,
+                        "transpose": int(not Layouts.of(config).turns(layer)), "output": E5M2,
                         **beside.mode, **sums.mode, **skipping(config, more)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
