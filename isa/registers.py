@@ -226,7 +226,8 @@ def _vector():
     yield "tally", pack(
         ("across", 1, U, 0, "a sum is over all 8 elements too"),
         ("histogram", 1, U, 0, "elements are counted by size, four bins to a power of two"),
-        ("first", BIN_BITS, U, 0, "the size of bin 0: exponent and two bits of a binary32")), \
+        ("first", BIN_BITS, U, 0, "the size of bin 0: exponent and two bits of a binary32"),
+        ("more", 1, U, 0, "a histogram goes on from the counts of the one before")), \
         "more of reductions"
 
 

@@ -18,7 +18,7 @@ from isa.instructions import (
     Guard,
 )
 from isa.memmap import Control, Flag, Status, Trap
-from isa.registers import BY_INDEX, REGISTERS, Unit
+from isa.registers import BY_INDEX, REGISTERS, TALLY_BITS, Unit
 from sim import move, tensor, vector
 from sim.outcome import Outcome, TrapError, require
 from sim.registers import Values, registers_of
@@ -293,7 +293,9 @@ class Machine:
         if outcome.live is not None:
             self.state.live = outcome.live
         if outcome.histogram is not None:
-            self.state.histogram = outcome.histogram
+            before = self.state.histogram if outcome.more else [0] * memmap.BINS
+            self.state.histogram = [(a + b) % (1 << TALLY_BITS) for a, b in zip(
+                before, outcome.histogram, strict=True)]
 
     def _available(self, mask: int) -> bool:
         return all(self.state.tokens[i] for i in _bits(mask))

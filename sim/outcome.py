@@ -31,6 +31,7 @@ class Outcome:
     words_stored: int = 0
     live: int | None = None  # elements of a list that are not zero, where there is a list
     histogram: list[int] | None = None  # where there is one
+    more: bool = False  # it adds to the one before
 
 
 def require(holds: bool, cause: Trap) -> None:

@@ -86,6 +86,7 @@ class Operation:
             outcome.saturations_e5m2 += self._write(words, name, results[name], key)
         if self.tally["histogram"]:
             outcome.histogram = self._histogram(u if self.op["source"] else t)
+            outcome.more = bool(self.tally["more"])
         if self.reduce == Reduce.SUM:
             self.sums.write(words, as_words(self._sums(u if self.op["source"] else t)))
         return outcome

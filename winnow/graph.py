@@ -118,6 +118,11 @@ class Layer:
         return self.pool is None
 
     @property
+    def weights(self) -> int:
+        """Weights that the network describes, without those that fill up channel blocks."""
+        return self.macs // self.output.pixels
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of one image: outputs x channels x kernel x kernel, padding included."""
         if self.pool:

@@ -27,6 +27,7 @@ class Report:
     utilisation: dict[str, float] = field(default_factory=dict)
     layers: list[dict] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    live_weights: dict[str, float] = field(default_factory=dict)  # of layers that are pruned
     seconds: dict[str, float] = field(default_factory=dict)
     curve: list[Progress] = field(default_factory=list)
 
@@ -58,6 +59,11 @@ class Report:
                 f"{phase} {value:.1%}" for phase, value in self.utilisation.items()))
             lines += [f"  {row['layer']:<8} {row['phase']}  {row['utilisation']:6.1%} of "
                       f"{row['busy_cycles']:>10,} cycles" for row in self.layers]
+        if self.live_weights:
+            lines.append("live weights       " + "  ".join(
+                f"{layer} {share:.1%}" for layer, share in self.live_weights.items()))
+            lines += [f"warning            all weights of {layer} are pruned, or too small for "
+                      f"FP8" for layer, share in self.live_weights.items() if not share]
         if self.memory_equal is not None:
             equal = "every byte equal" if self.memory_equal else \
                 f"DIFFERS: {self.first_difference}"

@@ -99,6 +99,7 @@ class Runner:
     def report(self, result: report.Report) -> None:
         """Add what was seen of training, and what the device counted."""
         result.curve, result.weight_hashes = self.curve, self.weight_hashes
+        result.live_weights = self.session.live_weights(self.device.memory)
         result.seconds[self.name] = self.seconds
         if self.counters["cycles"]:
             result.count(self.session.program, self.counters, self.tags)
@@ -125,8 +126,8 @@ def runner(session: Session, device: str, waves: Path | None = None) -> Iterator
 def prepare(session: Session, device: str, out: Path) -> None:
     """Everything that can be refused before work begins, nothing written until it cannot."""
     program = session.program
-    for images, rate in ((1, program.recipe.rate(0)), (1, None)):
-        program.instructions(images, rate)
+    for rate, density in ((program.recipe.rate(0), session.density(0)), (None, 1.0)):
+        program.instructions(1, rate, density=density)
     files.check_folder(out)
     if device == "rtl":
         verilator()

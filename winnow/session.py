@@ -16,7 +16,8 @@ from winnow.datasets import Dataset
 from winnow.errors import UserError
 from winnow.layout import first_map, initial_weights, layer_tiles
 
-LASTING = ("parameters", "state", "weights", "masters", "moments")  # regions that training is about
+# Regions that training is about.
+LASTING = ("parameters", "state", "weights", "masters", "moments", "masks", "limits")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ class Session:
         return [Round(self.test_order[first:first + size], None)
                 for first in range(0, len(self.test_order), size)]
 
+    def density(self, epoch: int) -> float:
+        """The share of weights that pruning leaves."""
+        prune = self.program.recipe.prune
+        return prune.density_in(epoch) if prune else 1.0
+
     # What the host writes.
 
     def place(self, memory: np.ndarray) -> None:
@@ -100,6 +106,7 @@ class Session:
                    if w is not None]
         self._put(memory, "weights", *(floats.encode(E4M3, m)[0] for m in masters))
         self._put(memory, "masters", *(self._stored(m) for m in masters))
+        memory[self.program.external.slice("masks")] = floats.encode(E4M3, np.float32(1))[0]
         if self.program.keeps_state:
             self._put(memory, "state", State.first(self.program.recipe).bytes)
         self._put(memory, "parameters", *self._resident())
@@ -133,8 +140,9 @@ class Session:
             parts += [floats.encode(E4M3, first)[0],
                       self._targets(labels[rows])]
         self._put(memory, "data", *parts)
-        instructions = self.program.instructions(len(work.images), work.rate, self.seed,
-                                                 self.state(memory))
+        instructions = self.program.instructions(
+            len(work.images), work.rate, self.seed, self.state(memory),
+            1.0 if test else self.density(work.epoch))
         self._put(memory, "program", np.frombuffer(to_bytes(instructions), np.uint8))
         memory[self.program.external.slice("log")] = 0
 
@@ -192,6 +200,15 @@ class Session:
         """For each image of a test round whether its highest score is that of its class."""
         scores = self.scores(memory, len(work.images))
         return scores.argmax(axis=2) == self.dataset.test_labels[work.images]
+
+    def live_weights(self, memory: np.ndarray) -> dict[str, float]:
+        """By layer that is pruned, the share of its weights that are not zero."""
+        shares = {}
+        for p in self.program.memory.pruned:
+            codes = memory[p.weights:p.weights + WORD_BYTES * p.weight_words]
+            live = np.count_nonzero(codes << 1 & 0xFF)  # zero has either sign
+            shares[p.layer.name] = live / p.layer.weights
+        return shares
 
     def weight_hash(self, memory: np.ndarray) -> str:
         """SHA-256 of everything that training changes."""

@@ -12,16 +12,18 @@ import numpy as np
 from isa.config import CONFIGS, Config
 from winnow import checkpoint, datasets, files, network, report, run
 from winnow.checkpoint import Checkpoint
+from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import RECIPES, Recipe, recipe_for
 from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
 from winnow.session import Progress, Round, Session
 
-# What a user may set, beside the configuration; the second row is of the recipe.
-OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device",
-           "epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
-           "scaling", "error_scale", "clean_steps", "skip")
-RECIPE_OPTIONS = ("epochs", "batch", "rates", *OPTIONS[OPTIONS.index("decay"):])
+# What a user may set, beside the configuration: of the run, of the recipe, of its pruning.
+RUN_OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device")
+RECIPE_OPTIONS = ("epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
+                  "scaling", "error_scale", "clean_steps", "skip")
+PRUNE_OPTIONS = ("prune", "density", "refresh", "regrow", "shrink")
+OPTIONS = RUN_OPTIONS + RECIPE_OPTIONS + PRUNE_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -43,22 +45,39 @@ class Settings:
         given = {field.name: saved.settings[field.name] for field in fields(cls)}
         recipe = dict(given["recipe"])
         recipe["rates"] = tuple(map(tuple, recipe["rates"]))
+        if recipe["prune"]:
+            density = tuple(map(tuple, recipe["prune"]["density"]))
+            recipe["prune"] = Pruning(**recipe["prune"] | {"density": density})
         return cls(**given | {"config": Config(**given["config"]), "recipe": Recipe(**recipe)})
 
     def with_(self, config: Config, **options) -> "Settings":
         """Changed by what a user gave, of `OPTIONS`; another network brings its own recipe."""
-        if "rate" in options:
-            options["rates"] = _rates(options.pop("rate"))
         net = options.get("net", self.net)
         recipe = self.recipe if net == self.net else recipe_for(net)
-        own = {name: options.pop(name) for name in RECIPE_OPTIONS if name in options}
-        return replace(self, config=config, recipe=replace(recipe, **own), **options)
+        run, own, prune = ({name: options[name] for name in names if name in options}
+                           for names in (RUN_OPTIONS, RECIPE_OPTIONS, PRUNE_OPTIONS))
+        if "rate" in own:
+            own["rates"] = _by_epoch("rate", own.pop("rate"))
+        recipe = replace(recipe, prune=_pruning(recipe.prune, prune), **own)
+        return replace(self, config=config, recipe=recipe, **run)
 
 
-def _rates(text: str) -> tuple[tuple[int, float], ...]:
-    """Learning rates by first epoch, from "R" or "R,EPOCH:R,..."."""
-    wrong = UserError(f"--rate {text}: must be R or R,EPOCH:R,... with rates above 0 and epochs "
-                      f"that rise")
+def _pruning(before: Pruning | None, given: dict) -> Pruning | None:
+    """The rule for weights, changed by `PRUNE_OPTIONS`."""
+    how = given.pop("prune", before and before.granularity)
+    if how in (None, "none"):
+        if given:
+            raise UserError(f"--{next(iter(given))}: nothing is pruned, --prune says what is")
+        return None
+    if "density" in given:
+        given["density"] = _by_epoch("density", given["density"])
+    return replace(before or Pruning(), granularity=how, **given)
+
+
+def _by_epoch(option: str, text: str) -> tuple[tuple[int, float], ...]:
+    """Numbers by first epoch, from "R" or "R,EPOCH:R,..."."""
+    wrong = UserError(f"--{option} {text}: must be R or R,EPOCH:R,... with numbers above 0 and "
+                      f"epochs that rise")
     try:
         parts = [part.rpartition(":") for part in text.split(",")]
         rates = tuple((int(epoch or 0), float(rate)) for epoch, _, rate in parts)

@@ -196,7 +196,7 @@ class VectorDatapath(wiring.Component):
         m.d.comb += tally.eq(self.registers.tally.histogram)
         gated(m, "tally", tally | self.clear, {"histogram": histogram})
         m.d.comb += [
-            histogram.start.eq(start & tally),
+            histogram.start.eq(start & tally & ~self.registers.tally.more),
             histogram.clear.eq(self.clear),
             histogram.first.eq(self.registers.tally.first),
             histogram.source.eq(self.registers.op.source),

@@ -19,7 +19,7 @@ class Histogram(wiring.Component):
 
     Members
     -------
-    start : pulse; all counts are zero
+    start : pulse; all counts become zero
     clear : forgets the present group
     first : the size of bin 0; what is smaller counts there, and in the last bin what is larger than
         its size

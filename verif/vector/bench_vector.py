@@ -238,6 +238,7 @@ async def stop_ends_at_any_time(dut):
         assert not streams.read(dut.busy)
         await streams.cycles(dut, 2)
         dut.command__stop.value = 0
+        driver.counts = None
         if draw.random() < 0.5:
             await streams.cycles(dut, 4)
             await driver.load([word(draw) for _ in range(CONFIG.words)])

@@ -162,8 +162,8 @@ class Shapes:
         if reduce == Reduce.SUM:
             return {"across": draw.getrandbits(1)}
         if reduce == Reduce.NONE and draw.random() < 0.4:
-            return {"histogram": 1, "first": draw.choice((0, draw.randrange(1024),
-                                                          draw.randrange(400, 520)))}
+            first = draw.choice((0, draw.randrange(1024), draw.randrange(400, 520)))
+            return {"histogram": 1, "more": draw.getrandbits(1), "first": first}
         return {"first": draw.randrange(1024)}
 
     def _mode(self):

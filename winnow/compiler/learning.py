@@ -13,6 +13,7 @@ from winnow.compiler.memory import Place
 from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.pruning import lasso, refresh
 from winnow.compiler.step import growing
 from winnow.compiler.tiles import Part, Tile, divisor, equal
 from winnow.compiler.turned import TurnedTile
@@ -49,6 +50,11 @@ class Learning(Pass):
             shares = [share for i in readers for share in self._shares(made, i)]
         for share in shares:
             self._sum_gradients(made, share, tag)
+        for i in readers:
+            if self.memory.parameters[i] in self.memory.pruned and self.step.rules.shrinks:
+                self.step.later.append(partial(self._shrink, i))
+        if not self.step.plan.late:
+            self.step.catch_up()
 
     def _rows(self, share: _Share) -> int:
         """Rows of the gradient of a share: words of its weights."""
@@ -236,11 +242,12 @@ class Learning(Pass):
                               for name, each in zip(("masters", "moments"), wide, strict=True))
             weights = Buffer(f"new weights of {own.layer.name}", place.words)
             lasting = ((master, own.master, wide[0]), (moment, own.moment, wide[1]))
-            for kept in lasting:
+            mask = None if own.mask is None else Buffer(f"mask of {own.layer.name}", place.words)
+            for kept in (*lasting, *([(mask, own.mask, place)] if mask else [])):
                 self.step.move(moves.fill, *kept)
             self.emit(update.momentum_step(
                 label, gradient, first,
-                update.Learned(master, moment, weights, own.master_format, own.moment_format,
+                update.Learned(master, moment, weights, mask, own.master_format, own.moment_format,
                                recipe.stochastic, Numbers(label, rules.key, place.first),
                                moves.joined(place.run, place.loops)),
                 recipe.momentum, rules.rate, decay=recipe.decay))
@@ -248,6 +255,22 @@ class Learning(Pass):
                 self.step.move(moves.store, *kept)
             self.step.job += 1
             first += GROUP_WORDS * place.words
+
+    def _shrink(self, i: int) -> None:
+        """Group Lasso on the new weights of a layer, piece by piece."""
+        own, rules = self.memory.parameters[i], self.step.rules
+        limit = Buffer(f"limit of {own.layer.name}", GROUP_WORDS)
+        self.emit(moves.fill(limit, own.limit))
+        for piece in refresh.pieces(self.memory, own, rules.recipe.prune):
+            weights = Buffer(f"shrunk weights of {own.layer.name}", piece.mask.words)
+            self.emit([refresh.fill(piece),
+                       refresh.moved(moves.fill, piece.mask, own.mask, piece),
+                       *lasso.shrink(piece, limit, rules.rate, weights, rules.key,
+                                     rules.recipe.stochastic),
+                       refresh.moved(moves.store, piece.master, own.master, piece,
+                                     own.master_words),
+                       refresh.moved(moves.store, weights, own.weights, piece)])
+            self.step.job += 1
 
     def _places(self, i: int, share: _Share) -> list[Place]:
         """The weights of a layer in a share, as many at once as are updated."""

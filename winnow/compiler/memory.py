@@ -1,6 +1,7 @@
 """What lies in external memory for good, and what in the scratchpad."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
@@ -84,6 +85,8 @@ class Parameters:
     weights: int = 0  # addresses, in bytes
     master: int = 0
     moment: int = 0
+    mask: int | None = None  # of weights that may be pruned
+    limit: int = 0  # of their groups, with group Lasso
     master_format: FormatCode = FormatCode.BINARY32
     moment_format: FormatCode = FormatCode.BINARY32
     bias: Buffer | None = None
@@ -97,6 +100,11 @@ class Parameters:
             self.bias_moment = Buffer(f"bias moment of {self.layer.name}", words)
         if self.layer.norm:
             self.norm = Norm(self.layer, self.config.raw_words)
+
+    @property
+    def master_words(self) -> int:
+        """Words of masters for one of weights."""
+        return FORMATS[self.master_format].group_words
 
     @property
     def weight_words(self) -> int:
@@ -167,6 +175,7 @@ class Memory:
                 self._constant(averages.factors(layer.pool))
         self._constant(IDENTITY)
         self._weights(master, moment)
+        self._masks()
         region = self.external.region
         for layer in layers:
             size = self.batch * layer.output.words * WORD_BYTES
@@ -194,6 +203,22 @@ class Memory:
             for p, own in zip(learning, words, strict=True):
                 setattr(p, attribute, address)
                 address += size * own
+
+    @cached_property
+    def pruned(self) -> list[Parameters]:
+        """The layers whose weights may be pruned: all that learn but the first and the last."""
+        if not self.recipe.prune:
+            return []
+        return [p for p in self.parameters if p.layer.learns][1:-1]
+
+    def _masks(self):
+        """A mask lies like the weights; a limit is 8 numbers."""
+        for name, attribute, words in (("masks", "mask", [p.weight_words for p in self.pruned]),
+                                       ("limits", "limit", [GROUP_WORDS] * len(self.pruned))):
+            address = self.external.region(name, WORD_BYTES * sum(words))
+            for p, own in zip(self.pruned, words, strict=True):
+                setattr(p, attribute, address)
+                address += WORD_BYTES * own
 
     def _constant(self, factors: tuple[float, ...]) -> None:
         self.constants.setdefault(factors, Buffer(

@@ -5,6 +5,7 @@ from math import inf
 
 from isa.config import LANES
 from isa.registers import Skip
+from winnow.compiler.pruning.rule import Pruning
 from winnow.errors import UserError
 
 LOSSES = ("softmax", "mse")
@@ -32,6 +33,7 @@ class Recipe:
         steps without raise it by one, within `SCALES`.
     skip : what operations leave out, where the chip has it and they may: all, none, or some of
         tiles, elements, outputs with commas between. It changes cycles and counters, no result.
+    prune : which weights are pruned, if any
     """
 
     epochs: int = 8
@@ -47,6 +49,7 @@ class Recipe:
     scaling: str = "static"
     clean_steps: int = 200
     skip: str = "all"
+    prune: Pruning | None = None
 
     def __post_init__(self):
         if self.epochs < 1:

@@ -23,6 +23,7 @@ from winnow.compiler.vector import BINARY32, K0, ONE, ZERO, Stream, vector
 
 # Scalar registers of the program.
 DATA, LOG, RATE, KEY, STEP, SCALE, MEAN, FACTOR, CLEAN, BEFORE, NOW = range(1, 12)
+DUE, LIMIT, COUNTED, PASSED = range(12, 16)
 
 KEY_STEP = 0x9E3779B9  # from the key of a step to that of the next, modulo 2**32
 SATURATIONS = counter_offset("saturations_e5m2")  # of errors: nothing else is E5M2
@@ -78,6 +79,9 @@ def begin(text: ProgramText, recipe: Recipe, seed: int, state: State) -> None:
     text.line(f"li r{FACTOR}, {float_bits(2.0**exponent)}", "in binary32")
     text.line(f"li r{CLEAN}, {state.clean}", "steps until it is raised")
     text.line(f"li r{BEFORE}, 0", "errors that have saturated")
+    if recipe.prune:
+        text.line(f"li r{DUE}, {recipe.prune.refresh - state.step % recipe.prune.refresh}",
+                  "steps until masks are chosen")
 
 
 def advance(text: ProgramText, recipe: Recipe) -> None:

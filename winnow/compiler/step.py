@@ -64,6 +64,11 @@ class Rules:
     factor: int  # likewise, as a binary32 number
 
     @property
+    def shrinks(self) -> bool:
+        """Whether groups of weights lose some of their norm in each step."""
+        return bool(self.recipe.prune and self.recipe.prune.shrink)
+
+    @property
     def mean_scale(self) -> int:
         """The exponent that turns sums of scaled errors into means over a batch, where the scale
         of errors is static."""

@@ -23,10 +23,18 @@ class ProgramText:
     def label(self, name: str) -> None:
         self.lines.append(f"{name}:")
 
+    def unique(self, what: str) -> str:
+        """A name for a label that no other has."""
+        self._labels += 1
+        return f"{what}_{self._labels}"
+
     def loop(self, count: int, what: str) -> "_LoopText":
         """A context: its lines run `count` times."""
-        self._labels += 1
-        return _LoopText(self, count, f"{what}_{self._labels}")
+        return _LoopText(self, f"loop {count}", self.unique(what))
+
+    def times(self, register: int, what: str) -> "_LoopText":
+        """A context: its lines run as often as a scalar register says, perhaps never."""
+        return _LoopText(self, f"loopr r{register}", self.unique(what))
 
     def operations(self, operations: list[Operation]) -> None:
         """A straight line of operations, ended by a fence."""
@@ -67,11 +75,11 @@ def signed(value: int) -> int:
 
 
 class _LoopText:
-    def __init__(self, text: ProgramText, count: int, label: str):
-        self.text, self.count, self.label = text, count, label
+    def __init__(self, text: ProgramText, begin: str, label: str):
+        self.text, self.begin, self.label = text, begin, label
 
     def __enter__(self):
-        self.text.line(f"loop {self.count}, {self.label}")
+        self.text.line(f"{self.begin}, {self.label}")
         self.text.forget()
 
     def __exit__(self, *_):

@@ -21,6 +21,7 @@ from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
 from winnow.compiler.order import order
 from winnow.compiler.placement import PlacementError
+from winnow.compiler.pruning.refresh import Refresh
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.scaling import DATA, LOG, RATE, State
 from winnow.compiler.schedule import Schedule, schedule
@@ -66,7 +67,7 @@ class TrainingProgram:
         self.memory = Memory(config, self.graph, recipe)
         self.external = self.memory.external
         self._map_external()
-        self._assembled: dict[tuple[int, float | None], list[int]] = {}
+        self._assembled: dict[tuple[int, float | None, float], list[int]] = {}
 
     def _map_external(self):
         region, memory, batch = self.external.region, self.memory, self.recipe.batch
@@ -93,9 +94,10 @@ class TrainingProgram:
 
     @property
     def keeps_state(self) -> bool:
-        """Whether a step depends on more than weights: random bits, or a scale that changes."""
+        """Whether a step depends on more than weights: random bits, a scale that changes, when
+        masks are chosen."""
         r = self.recipe
-        return r.dynamic or r.stochastic or "bfloat16" in (r.masters, r.moments)
+        return bool(r.dynamic or r.stochastic or r.prune or "bfloat16" in (r.masters, r.moments))
 
     @property
     def rules(self) -> Rules:
@@ -151,11 +153,12 @@ class TrainingProgram:
         return best
 
     def text(self, steps: int, rate: float | None, seed: int = 0,
-             state: State | None = None) -> str:
-        """A program of `steps` steps in assembly: training with that learning rate, or, without
-        one, evaluation; by default the first of a run."""
+             state: State | None = None, density: float = 1.0) -> str:
+        """A program of `steps` steps in assembly: training with that learning rate, where weights
+        are pruned to that density, or, without a rate, evaluation; by default the first of a run.
+        """
         return (f"    ; {self.network.name}: {steps} steps of {self.recipe.batch} images\n"
-                + self._head(rate, seed, state) + self._body(steps, rate))
+                + self._head(rate, seed, state) + self._body(steps, rate, density))
 
     def _head(self, rate: float | None, seed: int, state: State | None) -> str:
         """What differs from one round of a kind to the next."""
@@ -165,7 +168,7 @@ class TrainingProgram:
         scaling.begin(text, self.recipe, seed, state or State.first(self.recipe))
         return str(text)
 
-    def _body(self, steps: int, rate: float | None) -> str:
+    def _body(self, steps: int, rate: float | None, density: float) -> str:
         text, step = ProgramText(), self.evaluation if rate is None else self.training
         for register in (DATA, LOG):
             text.line(f"li r{register}, 0")
@@ -176,6 +179,7 @@ class TrainingProgram:
             text.operations(step.operations)
             if rate is not None and self.keeps_state:
                 scaling.advance(text, self.recipe)
+                self._refresh(text, density)
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
             text.line(f"addi r{LOG}, r{LOG}, {self.log_bytes}")
         if rate is not None:
@@ -185,6 +189,24 @@ class TrainingProgram:
         text.line("halt 0")
         return str(text)
 
+    def _refresh(self, text: ProgramText, density: float) -> None:
+        """After a step: masks are chosen, if they are due."""
+        if not self.recipe.prune:
+            return
+        text.line(f"addi r{scaling.DUE}, r{scaling.DUE}, -1")
+        text.line(f"li r{scaling.NOW}, 0")
+        text.line(f"li r{scaling.COUNTED}, 1")
+        text.line(f"skip eq, r{scaling.DUE}, r{scaling.NOW}, +1")
+        text.line(f"li r{scaling.COUNTED}, 0")
+        with text.times(scaling.COUNTED, "refresh"):
+            self._masks.text(text, density, scaling.LIMIT,
+                             (scaling.NOW, scaling.COUNTED, scaling.PASSED))
+            text.line(f"li r{scaling.DUE}, {self.recipe.prune.refresh}")
+
+    @cached_property
+    def _masks(self) -> Refresh:
+        return Refresh(self.memory, self.recipe.prune, scaling.KEY)
+
     def _resident(self, text: ProgramText, move) -> None:
         """Moves what stays in the scratchpad, all at its beginning."""
         words = sum(b.words for b in self.memory.resident)
@@ -192,11 +214,12 @@ class TrainingProgram:
             text.operations([move(Buffer("resident", words, 0), self.address("parameters"))])
 
     def instructions(self, steps: int, rate: float | None, seed: int = 0,
-                     state: State | None = None) -> list[int]:
+                     state: State | None = None, density: float = 1.0) -> list[int]:
         """The program of `text`, assembled; rounds of the same kind share all but its head."""
-        if (steps, rate) not in self._assembled:
-            self._assembled[steps, rate] = assemble(self._body(steps, rate), self.network.name)
-        words = assemble(self._head(rate, seed, state)) + self._assembled[steps, rate]
+        kind = steps, rate, density
+        if kind not in self._assembled:
+            self._assembled[kind] = assemble(self._body(*kind), self.network.name)
+        words = assemble(self._head(rate, seed, state)) + self._assembled[kind]
         if len(words) > PROGRAM_INSTRUCTIONS:
             raise UserError(f"network {self.network.name}: its program has {len(words)} "
                             f"instructions, at most {PROGRAM_INSTRUCTIONS} fit")

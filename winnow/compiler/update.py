@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from isa.formats import FORMATS, FormatCode
+from isa.registers import Activation
 from winnow.compiler.moves import Runs
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
@@ -13,6 +14,7 @@ from winnow.compiler.vector import (
     E4M3,
     K0,
     K1,
+    ONE,
     ZERO,
     Stream,
     T,
@@ -24,11 +26,14 @@ from winnow.compiler.vector import (
     vector,
 )
 
+MASK = Activation.MASK
+
 
 @dataclass(frozen=True)
 class Learned:
     """Numbers that learn, and where they are kept: master weights and moments in their formats;
-    perhaps a copy of the weights in E4M3, made before they are rounded to their own format.
+    perhaps a copy of the weights in E4M3, made before they are rounded to their own format, or of
+    those that a mask leaves, made afterwards.
 
     bfloat16 is rounded stochastically, and with `stochastic` the copy as well, by `numbers`: those
     of the first group of 8, where the others follow in their tensor without a gap, or else in
@@ -38,6 +43,7 @@ class Learned:
     master: Buffer
     moment: Buffer
     weights: Buffer | None = None
+    mask: Buffer | None = None
     master_format: FormatCode = BINARY32
     moment_format: FormatCode = BINARY32
     stochastic: bool = False
@@ -84,14 +90,19 @@ def momentum_step(label: str, gradient: Buffer, first: int, learned: Learned, mo
     The gradient, in binary32, begins `first` words into its buffer, and is overwritten where it
     has a factor or weights decay. The negated learning rate comes from scalar register `rate`, so
     that a program can change it, and the bits of the factor from `factor_register` if there is one.
+    Where there is a mask, the gradient of what it leaves out is zero.
     """
     counts = learned.counts
     g = Stream(gradient, BINARY32, learned.steps(GROUP_WORDS), first)
     m = learned.stream(learned.moment, learned.moment_format, u=False)
     w = learned.stream(learned.master, learned.master_format)
-    copy = {"o2": Stream(learned.weights, E4M3, learned.steps(1),
-                         stochastic=learned.stochastic)} if learned.weights else {}
+    copy = Stream(learned.weights, E4M3, learned.steps(1), stochastic=learned.stochastic) \
+        if learned.weights else None
+    mask = Stream(learned.mask, E4M3, learned.steps(1)) if learned.mask else None
     operations = []
+    if mask:
+        operations.append(vector(f"{label}: mask", counts, (X, ONE, ZERO), activation=MASK, x=g,
+                                 z=mask, o0=g))
     if factor_register is not None:
         operations.append(vector(f"{label}: gradient", counts, (X, K0, ZERO), (Z, K1, T),
                                  x=g, z=w, o0=g, constants={"k1": decay},
@@ -103,7 +114,11 @@ def momentum_step(label: str, gradient: Buffer, first: int, learned: Learned, mo
         operations.append(vector(f"{label}: decay", counts, (Z, K0, X), x=g, z=w, o0=g,
                                  constants={"k0": decay}))
     operations.append(vector(
-        label, counts, (Y, K0, X), (T, K1, Z), x=g, y=m, z=w, o0=m, o1=w, **copy,
+        label, counts, (Y, K0, X), (T, K1, Z), x=g, y=m, z=w, o0=m, o1=w,
+        **({"o2": copy} if copy and not mask else {}),
         constants={"k0": momentum}, scalars={"k1": rate},
         numbers=learned.numbered))
+    if copy and mask:
+        operations.append(vector(f"{label}: copy", counts, (X, ONE, ZERO), activation=MASK, x=w,
+                                 z=mask, o0=copy, numbers=learned.numbered))
     return operations

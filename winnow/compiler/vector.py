@@ -49,13 +49,14 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
            quantum: int = 0, gate: int | None = None, channel: int = 0,
            coefficients: tuple[Buffer, int, int] | None = None, constants: dict | None = None,
            scalars: dict | None = None, numbers: tuple[Numbers, tuple[int, ...]] | None = None,
-           backwards: bool = False,
+           backwards: bool = False, tally: dict[str, int] | None = None,
            **streams: Stream) -> Operation:
     """t = a * b + c, u = d * e + f over loops n0, n1, ... with these counts.
 
     Without `u` it is t. `coefficients` are a buffer, where in it, and its words a round of n5;
     K0 to K2 by name (lower case) as numbers; `scalars` are scalar registers that are added to
     registers by name. `numbers` and their steps are for outputs that are rounded stochastically.
+    `tally` are fields of that register; a histogram is not split.
     Every output has words of its own for each round of each loop (with `reduce`, of n2 and those
     around it). With `backwards` loops run from their last round to the first, but for those of
     reductions and coefficients. Beside streams that go forwards, slower than a word a cycle, and
@@ -67,6 +68,8 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
         turned = range(len(REDUCED) if reduce else 0, len(counts) - bool(channel))
         streams = {name: _turned(stream, counts, turned) for name, stream in streams.items()}
     u = u or (T, ONE, ZERO)
+    first = len(REDUCED) if reduce or any(s.turn for s in streams.values()) else 0
+    counted = bool(tally and tally.get("histogram"))
     op = dict(zip("abcdef", (*t, *u), strict=True)) | {
         "negate_c": int(negate_c), "negate_f": int(negate_f), "activation": activation,
         "reduce": reduce, "source": source if reduce else 0, "quantum": quantum,
@@ -74,11 +77,12 @@ def vector(label: str, counts: tuple[int, ...], t: tuple, u: tuple = (), *,
     registers = {
         "vector.counts": dict(zip(VECTOR_LOOPS[:4], counts[:4], strict=True)),
         "vector.outer": dict(zip(VECTOR_LOOPS[4:], counts[4:], strict=True)) | {
-            "split": _split(counts, len(REDUCED) if reduce or any(
-                s.turn for s in streams.values()) else 0)},
+            "split": 0 if counted else _split(counts, first)},
         "vector.op": op,
         "vector.inputs": {name: s.format for name, s in streams.items() if name in "xyz"},
     }
+    if tally:
+        registers["vector.tally"] = tally
     for name, stream in streams.items():
         registers |= _stream(name, stream)
     reads = [s.buffer for name, s in streams.items() if name in "xyz"]
