@@ -126,6 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     phases.add_argument("--net", default="resnet8", help="network (default: %(default)s)")
     phases.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
     phases.add_argument("--batch", type=int, metavar="B", help="images of the step")
+    phases.add_argument("--data", help="data set (default: random images)")
+    _data_options(phases)
+    phases.add_argument("--after", type=int, default=0, metavar="N",
+                        help="steps that the model trains before (default: %(default)s)")
     _skip_option(phases)
     phases.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     phases.set_defaults(command=_phases)
@@ -270,7 +274,7 @@ def _gemm(options) -> int:
 
 
 def _phases(options) -> int:
-    from winnow import network
+    from winnow import datasets, network
     from winnow.bench import phases
 
     options.config = options.config or "bench"
@@ -281,7 +285,10 @@ def _phases(options) -> int:
         recipe = replace(recipe, batch=options.batch)
     if options.json:
         files.check_folder(options.json.parent)
-    step = phases.measure(chip, network.named(options.net), recipe)
+    dataset = options.data and datasets.load(options.data, options.data_path,
+                                             options.train_images, options.test_images)
+    step = phases.measure(chip, network.named(options.net), recipe, dataset=dataset,
+                          after=options.after)
     print(phases.table(step))
     if options.json:
         files.write_json(options.json, step.as_json())

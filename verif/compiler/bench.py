@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from isa.config import Config
-from isa.formats import E4M3
+from isa.formats import E4M3, E5M2
 from isa.memmap import Trap
 from isa.registers import Unit
 from sim import floats, raw, tensor, vector
@@ -13,12 +13,12 @@ from sim.outcome import Outcome
 from sim.registers import defaults
 from verif import seeds
 from winnow.compiler import nests
-from winnow.compiler.layouts import Layouts
+from winnow.compiler.layouts import Layout, Layouts
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
 from winnow.compiler.tiles import Part, Tile
 from winnow.graph import Layer
-from winnow.layout import channel_blocks, layer_tiles
+from winnow.layout import channel_blocks, laid_out, layer_tiles
 from winnow.network import Shape
 
 
@@ -30,20 +30,24 @@ class Bench:
     ----------
     name : of the random numbers
     random_layer : draws the layer
+    slot : of the chip; where it is more than one, maps and errors lie differently
     """
 
-    def __init__(self, name: str, random_layer: Callable[[np.random.Generator], Layer]):
+    def __init__(self, name: str, random_layer: Callable[[np.random.Generator], Layer],
+                 slot: int = 1):
         self.generator = seeds.generator(name)
         self.config = Config(cores=int(self.generator.choice([1, 2, 4])), scratchpad_kib=2048,
-                             block=int(self.generator.choice([8, 16, 32])), banks=32)
+                             block=int(self.generator.choice([8, 16, 32])), banks=32, slot=slot)
+        self.layouts = Layouts.of(self.config)
         self.layer = random_layer(self.generator)
-        self.images = int(self.generator.choice([1, 2, 4, 8]))
+        self.images = int(self.generator.choice([n for n in (1, 2, 4, 8) if n % slot == 0]))
         self.words = self.generator.integers(0, 1 << 63, self.config.words, dtype=np.uint64)
         self.next = 0
 
     def buffer(self, words: int) -> Buffer:
-        self.next += words
-        return Buffer("", words, self.next - words)
+        first = self.next + -self.next % self.config.slot
+        self.next = first + words
+        return Buffer("", words, first)
 
     def codes(self, fmt, shape, zeros: float = 0.3) -> np.ndarray:
         """Codes of moderate numbers, so that sums stay within float64."""
@@ -58,24 +62,31 @@ class Bench:
         return buffer
 
     def map(self, fmt, shape: Shape):
-        """A random map: float64 (image, channel, row, column), and its tile."""
+        """A random map, or errors in E5M2: float64 (image, channel, row, column), and its tile."""
         codes = self.codes(fmt, (self.images, shape.height, shape.width, shape.channels))
         value = floats.values(fmt)[codes].astype(np.float64).transpose(0, 3, 1, 2)
-        return value, Tile(self.put(channel_blocks(codes)), self.images, shape)
+        layout = self.layout(fmt)
+        return value, Tile(self.put(laid_out(channel_blocks(codes), layout)), self.images, shape,
+                           layout=layout)
+
+    def layout(self, fmt) -> Layout:
+        """Of maps, or of errors in E5M2."""
+        return self.layouts.errors if fmt is E5M2 else self.layouts.maps
 
     def whole(self, shape: Shape) -> Part:
         return Part.of(shape, range(self.images))
 
-    def put_map(self, codes: np.ndarray, shape: Shape, part: Part) -> Tile:
+    def put_map(self, fmt, codes: np.ndarray, shape: Shape, part: Part) -> Tile:
         """Store a part of a map, given as codes (image, channel, row, column)."""
         rows, blocks = part.rows, part.blocks
         inside = codes[:, 8 * blocks.start:8 * blocks.stop, rows.start:rows.stop]
-        buffer = self.put(channel_blocks(inside.transpose(0, 2, 3, 1)))
-        return Tile(buffer, self.images, part.shape(shape), rows.start, blocks.start)
+        layout = self.layout(fmt)
+        buffer = self.put(laid_out(channel_blocks(inside.transpose(0, 2, 3, 1)), layout))
+        return Tile(buffer, self.images, part.shape(shape), rows.start, blocks.start, layout)
 
-    def tile(self, shape: Shape, part: Part | None = None) -> Tile:
+    def tile(self, fmt, shape: Shape, part: Part | None = None) -> Tile:
         """Room for a map or a part of it."""
-        tile = Tile.new("", part or self.whole(shape), shape)
+        tile = Tile.new("", part or self.whole(shape), shape, self.layout(fmt))
         tile.buffer.address = self.buffer(tile.buffer.words).address
         return tile
 
@@ -101,7 +112,7 @@ class Bench:
     def weights(self):
         codes = self.weight_codes()
         return number(E4M3, codes), self.put(
-            layer_tiles(self.layer, codes, Layouts.of(self.config)))
+            layer_tiles(self.layer, codes, self.layouts))
 
     def run(self, operation) -> Outcome:
         """The operation's outcome; it may not trap."""
@@ -118,9 +129,13 @@ class Bench:
 
     def read_map(self, tile: Tile) -> np.ndarray:
         """Codes of a tile as (image, channel, row, column)."""
-        shape = tile.shape
-        blocks = self.read(tile.buffer, np.uint8).reshape(
-            self.images, shape.blocks, shape.height, shape.width, 8)
+        shape, side = tile.shape, tile.layout.together
+        blocks, size = self.read(tile.buffer, np.uint8), (shape.height, shape.width)
+        if tile.layout.channels_last:
+            blocks = blocks.reshape(self.images, *size, -1, 8).transpose(0, 3, 1, 2, 4)
+        else:
+            blocks = blocks.reshape(-1, shape.blocks, *size, side, 8).transpose(0, 4, 1, 2, 3, 5)
+        blocks = blocks.reshape(self.images, shape.blocks, *size, 8)
         whole = blocks.transpose(0, 1, 4, 2, 3).reshape(self.images, -1, shape.height, shape.width)
         return whole[:, :shape.channels]
 

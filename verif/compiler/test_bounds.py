@@ -58,7 +58,8 @@ def compiled(draw):
     gradients come in parts."""
     while True:
         config = Config(cores=int(draw.choice([1, 2, 4])),
-                        scratchpad_kib=int(draw.choice([16, 32, 64])))
+                        scratchpad_kib=int(draw.choice([16, 32, 64])),
+                        slot=int(draw.choice([1, 2, 4, 8])))
         try:
             return config, random_session(config, draw).program.training.operations
         except (PlacementError, TileError):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from isa.formats import E4M3, E5M2
+from isa.registers import Skip
 from sim import floats
 from verif.compiler.bench import Bench, number
 from verif.reference import convolution
@@ -17,6 +18,12 @@ from winnow.layout import weight_tiles
 from winnow.network import Shape
 
 CASES = range(40)
+SLOTS = pytest.mark.parametrize("slot", [1, 4])
+
+
+def channels(generator) -> int:
+    """Of some blocks, in a part of the cases four."""
+    return int(generator.integers(*(1, 20) if generator.random() < 0.7 else (25, 33)))
 
 
 def random_layer(generator) -> Layer:
@@ -27,23 +34,28 @@ def random_layer(generator) -> Layer:
         height, width = (int(side) for side in generator.integers(1, 12, 2))
         rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
         if rows > 0 and columns > 0:
-            source = Shape(int(generator.integers(1, 20)), height, width)
-            output = Shape(int(generator.integers(1, 20)), rows, columns)
+            source = Shape(channels(generator), height, width)
+            output = Shape(channels(generator), rows, columns)
             return Layer("random", source, output, kernel, stride, padding,
                          relu=bool(generator.integers(2)), bias=True, source=source)
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_forward(case):
-    bench = Bench(f"layer {case}", random_layer)
+def test_forward(case, slot):
+    """Zero elements are left out where channel blocks fill slots."""
+    bench = Bench(f"layer {case}", random_layer, slot)
     layer = bench.layer
     x, x_tile = bench.map(E4M3, layer.input)
     weights, w_buffer = bench.weights()
     bias = np.zeros(layer.output.blocks * 8, np.float32)
     bias[:layer.output.channels] = bench.generator.standard_normal(layer.output.channels)
     b_buffer = bench.put(bias)
-    y, stats = bench.tile(layer.output), bench.sums(layer.output.blocks)
-    bench.run(nests.forward(bench.config, layer, x_tile, w_buffer, y, b_buffer, stats))
+    y, stats = bench.tile(E4M3, layer.output), bench.sums(layer.output.blocks)
+    operation = nests.forward(bench.config, layer, x_tile, w_buffer, y, b_buffer, stats)
+    elements = Skip.ELEMENTS if layer.input.blocks % slot == 0 else Skip.NONE
+    assert skipped(operation) == (Skip.TILES | elements if slot > 1 else Skip.NONE)
+    bench.run(operation)
     expected = convolution.forward(x, weights, layer.stride, layer.padding).astype(np.float32)
     expected = expected + bias[:layer.output.channels, np.newaxis, np.newaxis]
     if layer.relu:
@@ -54,17 +66,23 @@ def test_forward(case):
     assert np.array_equal(sums, [stored.sum(axis=(0, 2, 3)), (stored**2).sum(axis=(0, 2, 3))])
 
 
+def skipped(operation) -> Skip:
+    return operation.registers["tensor.mode"].get("skip", Skip.NONE)
+
+
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_backward(case):
-    """With a mask, an element that is added, and statistics: each in some of the cases."""
-    bench = Bench(f"layer {case}", random_layer)
+def test_backward(case, slot):
+    """With a mask, an element that is added, and statistics: each in some of the cases. What is
+    masked is left out."""
+    bench = Bench(f"layer {case}", random_layer, slot)
     layer = bench.layer
     dy, dy_tile = bench.map(E5M2, layer.output)
     weights, w_buffer = bench.weights()
     x, x_tile = bench.map(E4M3, layer.input)
     element, element_tile = bench.map(E5M2, layer.input)
     norm, norm_tile = bench.map(E4M3, layer.input)
-    dx, stats = bench.tile(layer.input), bench.sums(layer.input.blocks)
+    dx, stats = bench.tile(E5M2, layer.input), bench.sums(layer.input.blocks)
     added = case % 2
     beside = Beside(element=element_tile if added else None,
                     mask=x_tile if case % 3 else None,
@@ -73,8 +91,11 @@ def test_backward(case):
     for row in parities:
         for column in parities:
             if row < layer.input.height and column < layer.input.width:
-                bench.run(nests.backward(bench.config, layer, dy_tile, w_buffer, dx, row, column,
-                                         beside))
+                operation = nests.backward(bench.config, layer, dy_tile, w_buffer, dx, row, column,
+                                           beside)
+                outputs = Skip.OUTPUTS if beside.mask else Skip.NONE
+                assert skipped(operation) == (Skip.TILES | outputs if slot > 1 else Skip.NONE)
+                bench.run(operation)
     expected = convolution.input_gradient(dy, weights, (layer.input.height, layer.input.width),
                                           layer.stride, layer.padding) + element * added
     expected = floats.encode(E5M2, expected.astype(np.float32) + np.float32(0))[0]
@@ -87,10 +108,11 @@ def test_backward(case):
                                      (stored * norm).sum(axis=(0, 2, 3))])
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_weight_gradient(case):
+def test_weight_gradient(case, slot):
     """In one piece, or the sums of the first tile raw and added to those of the second."""
-    bench = Bench(f"layer {case}", random_layer)
+    bench = Bench(f"layer {case}", random_layer, slot)
     layer = bench.layer
     gradient, sums = bench.buffer(layer.tiles * 32), None
     expected, passes = 0, 0
@@ -103,7 +125,7 @@ def test_weight_gradient(case):
             bench.config, layer, x_tile, dy_tile, range(layer.output.height), after, -5,
             Sums(sums, None if last else after, passes)))
         sums, passes = after, passes + gradients.passes_of(
-            layer.output.height, layer.output.width, bench.images)
+            layer.output.height, layer.output.width, bench.images, slot)
         expected = expected + convolution.weight_gradient(x, dy, layer.kernel, layer.stride,
                                                           layer.padding)
     expected = weight_tiles((expected / 32).astype(np.float32) + np.float32(0))

@@ -7,7 +7,7 @@ import pytest
 from isa.formats import E4M3, E5M2
 from sim import floats
 from verif.compiler.bench import Bench, number
-from verif.compiler.test_nests import random_layer
+from verif.compiler.test_nests import SLOTS, random_layer
 from verif.reference import convolution
 from winnow.compiler import gradients, nests
 from winnow.compiler.nests import Beside, Sums
@@ -30,9 +30,10 @@ class Parts(Bench):
                                            8 * inputs.start:8 * inputs.stop]))
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_forward(case):
-    bench = Parts(f"parts {case}", random_layer)
+def test_forward(case, slot):
+    bench = Parts(f"parts {case}", random_layer, slot)
     layer, images = bench.layer, range(bench.images)
     x = bench.codes(E4M3, (bench.images, layer.input.channels, layer.input.height,
                            layer.input.width))
@@ -50,12 +51,13 @@ def test_forward(case):
     for rows in bench.cut(range(layer.output.height)):
         for blocks in bench.cut(range(layer.output.blocks)):
             part = Part(images, rows, blocks)
-            y = bench.tile(layer.output, part)
+            y = bench.tile(E4M3, layer.output, part)
             sums = nests.split_sums(bench.config, "", y.buffer.words, [1] * len(pieces))
             if len(pieces) > 1:
                 sums[0].after.address = bench.buffer(sums[0].after.words).address
             for here, piece in zip(sums, pieces, strict=True):
-                tile = bench.put_map(x, layer.input, Part(images, layer.rows_read(rows), piece))
+                tile = bench.put_map(E4M3, x, layer.input,
+                                     Part(images, layer.rows_read(rows), piece))
                 bench.run(nests.forward(
                     bench.config, layer, tile, bench.weights_between(codes, blocks, piece), y,
                     None if here.after else b_buffer, stats if len(pieces) == 1 else None, here))
@@ -66,10 +68,11 @@ def test_forward(case):
         assert np.array_equal(sums, [stored.sum(axis=(0, 2, 3)), (stored**2).sum(axis=(0, 2, 3))])
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_backward(case):
+def test_backward(case, slot):
     """Bands and chunks take what is beside the sums; pieces are summed and take nothing."""
-    bench = Parts(f"parts {case}", random_layer)
+    bench = Parts(f"parts {case}", random_layer, slot)
     layer, images = bench.layer, range(bench.images)
     dy = bench.codes(E5M2, (bench.images, layer.output.channels, layer.output.height,
                             layer.output.width))
@@ -88,15 +91,15 @@ def test_backward(case):
     for rows in bench.cut(range(layer.input.height)):
         for blocks in bench.cut(range(layer.input.blocks)):
             part = Part(images, rows, blocks)
-            dx = bench.tile(layer.input, part)
-            beside = Beside(mask=bench.put_map(x, layer.input, part),
-                            norm=bench.put_map(norm, layer.input, part),
+            dx = bench.tile(E5M2, layer.input, part)
+            beside = Beside(mask=bench.put_map(E4M3, x, layer.input, part),
+                            norm=bench.put_map(E4M3, norm, layer.input, part),
                             stats=stats) if whole else Beside()
             sums = nests.split_sums(bench.config, "", dx.buffer.words, [1] * len(pieces))
             if not whole:
                 sums[0].after.address = bench.buffer(sums[0].after.words).address
             for here, piece in zip(sums, pieces, strict=True):
-                tile = bench.put_map(dy, layer.output,
+                tile = bench.put_map(E5M2, dy, layer.output,
                                      Part(images, layer.rows_reached(rows), piece))
                 between = bench.weights_between(codes, piece, blocks)
                 for row in range(layer.stride):
@@ -113,11 +116,12 @@ def test_backward(case):
                                      (stored * number(E4M3, norm)).sum(axis=(0, 2, 3))])
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_weight_gradient(case):
+def test_weight_gradient(case, slot):
     """Some blocks of outputs and inputs and some rows of the kernel at a time; sums over bands. The
     errors may be there for more rows than those that are summed."""
-    bench = Parts(f"parts {case}", random_layer)
+    bench = Parts(f"parts {case}", random_layer, slot)
     layer, images = bench.layer, range(bench.images)
     x = bench.codes(E4M3, (bench.images, layer.input.channels, layer.input.height,
                            layer.input.width))
@@ -136,14 +140,15 @@ def test_weight_gradient(case):
                 passes = 0
                 for i, rows in enumerate(bands):
                     more = range(max(0, rows.start - 1), min(rows.stop + 1, layer.output.height))
-                    tile = bench.put_map(x, layer.input,
+                    tile = bench.put_map(E4M3, x, layer.input,
                                          Part(images, layer.rows_read(rows), inputs))
-                    error = bench.put_map(dy, layer.output, Part(images, more, outputs))
+                    error = bench.put_map(E5M2, dy, layer.output, Part(images, more, outputs))
                     bench.run(gradients.weight_gradient(
                         bench.config, layer, tile, error, rows, gradient, -5, Sums(
                             raw if i else None, raw if i < len(bands) - 1 else None, passes),
                         kernel))
-                    passes += gradients.passes_of(len(rows), layer.output.width, bench.images)
+                    passes += gradients.passes_of(len(rows), layer.output.width, bench.images,
+                                                  slot)
                 found = bench.read(gradient, np.float32)
                 assert np.array_equal(found, expected[
                     outputs.start:outputs.stop, inputs.start:inputs.stop,

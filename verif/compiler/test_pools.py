@@ -9,6 +9,7 @@ import pytest
 from isa.formats import E4M3, E5M2
 from sim import floats
 from verif.compiler.bench import Bench, number
+from verif.compiler.test_nests import SLOTS
 from verif.reference import pooling
 from winnow.compiler import averages, constant, pools
 from winnow.compiler.forms import COEFFICIENT_WORDS, Coefficients
@@ -48,8 +49,8 @@ def by_channel(values: np.ndarray, channels: int) -> np.ndarray:
 class MaxBench(Bench):
     """Coefficients or none, and what is pooled."""
 
-    def __init__(self, case: int):
-        super().__init__(f"max {case}", lambda g: random_pool(g, 5, True))
+    def __init__(self, case: int, slot: int):
+        super().__init__(f"max {case}", lambda g: random_pool(g, 5, True), slot)
         shape = self.layer.input
         self.coefficients, self.k = None, None
         if case % 3:
@@ -67,13 +68,15 @@ class MaxBench(Bench):
         return np.maximum(y, 0) if self.relu else y
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_largest(case):
-    """The largest, the x that it came from, and back to it with the numbers of the winners."""
-    bench = MaxBench(case)
+def test_largest(case, slot):
+    """The largest, the x that it came from, and back to it with the numbers of the winners; in
+    place where maps and errors lie alike."""
+    bench = MaxBench(case, slot)
     layer, pool = bench.layer, bench.layer.pool
-    y, winner = bench.tile(layer.output), bench.tile(layer.output)
-    numbers = pools.Numbers.new(pool, bench.whole(layer.output), layer.output)
+    y, winner = bench.tile(E4M3, layer.output), bench.tile(E4M3, layer.output)
+    numbers = pools.Numbers.new(pool, bench.whole(layer.output), layer.output, bench.layouts.maps)
     numbers.tile.buffer.address = bench.buffer(numbers.tile.buffer.words).address
     for operation in pools.largest("", bench.x_tile, pool, bench.relu, bench.coefficients, y,
                                    winner, numbers):
@@ -86,7 +89,8 @@ def test_largest(case):
     assert np.array_equal(np.maximum(again, 0) if bench.relu else again, expected)
 
     dy, dy_tile = bench.map(E5M2, layer.output)
-    for operation in pools.error("", dy_tile, numbers, bench.x_tile, bench.x_tile, pool,
+    dx_tile = bench.x_tile if slot == 1 else bench.tile(E5M2, layer.input)
+    for operation in pools.error("", dy_tile, numbers, bench.x_tile, dx_tile, pool,
                                  bench.coefficients):
         for buffer in operation.buffers:
             if buffer.address is None:
@@ -95,7 +99,7 @@ def test_largest(case):
     dx = backward(dy)
     if bench.k is not None:
         dx = bench.k[0] * dx + bench.k[1] * bench.x + bench.k[2]
-    assert np.array_equal(bench.read_map(bench.x_tile), encode(E5M2, dx))
+    assert np.array_equal(bench.read_map(dx_tile), encode(E5M2, dx))
 
 
 def test_words_of_sums():
@@ -122,16 +126,17 @@ def factor(pool: Pool) -> float:
     return sum(numbers) * 2.0**exponent
 
 
+@SLOTS
 @pytest.mark.parametrize("case", CASES)
-def test_average(case):
+def test_average(case, slot):
     """With a mask and statistics in some of the cases."""
-    bench = Bench(f"average {case}", lambda g: random_pool(g, 9, False))
+    bench = Bench(f"average {case}", lambda g: random_pool(g, 9, False), slot)
     layer, pool = bench.layer, bench.layer.pool
     pixels, where = pool.rows * pool.columns, window(pool, layer.input)
     codes = floats.encode(E4M3, averages.tiles(averages.factors(pool)))[0]
     constants = bench.put(codes)
     x, x_tile = bench.map(E4M3, layer.input)
-    y = bench.tile(layer.output)
+    y = bench.tile(E4M3, layer.output)
     bench.run(averages.forward(bench.config, layer, x_tile, constants, y))
     mean, backward = pooling.mean(x, where)
     exact = np.rint(mean * pixels * 2.0**9) / 2.0**9  # sums are whole numbers of 2**-9
@@ -139,7 +144,7 @@ def test_average(case):
 
     dy, dy_tile = bench.map(E5M2, layer.output)
     norm, norm_tile = bench.map(E4M3, layer.input)
-    dx, stats = bench.tile(layer.input), bench.sums(layer.input.blocks)
+    dx, stats = bench.tile(E5M2, layer.input), bench.sums(layer.input.blocks)
     beside = Beside(mask=x_tile if case % 3 else None, norm=norm_tile if case % 2 else None,
                     stats=stats if case % 2 else None)
     for operation in averages.backward(bench.config, layer, dy_tile, constants, dx, beside):
@@ -159,14 +164,15 @@ def check_statistics(bench: Bench, stats: Buffer, codes, norm) -> None:
                           [stored.sum(axis=(0, 2, 3)), (stored * norm).sum(axis=(0, 2, 3))])
 
 
+@SLOTS
 @pytest.mark.parametrize("case", range(20))
-def test_through_the_drain(case):
-    bench = Bench(f"through {case}", lambda g: random_pool(g, 1, True))
+def test_through_the_drain(case, slot):
+    bench = Bench(f"through {case}", lambda g: random_pool(g, 1, True), slot)
     shape = bench.layer.input
     (x, x_tile), (element, element_tile) = (bench.map(E5M2, shape) for _ in range(2))
     (mask, mask_tile), (norm, norm_tile) = (bench.map(E4M3, shape) for _ in range(2))
     identity = bench.put(floats.encode(E4M3, np.eye(8, dtype=np.float32))[0])
-    y, stats = x_tile if case % 2 else bench.tile(shape), bench.sums(shape.blocks)
+    y, stats = x_tile if case % 2 else bench.tile(E5M2, shape), bench.sums(shape.blocks)
     bench.run(constant.through(bench.config, "", x_tile, y, Beside(
         element_tile, mask_tile, norm_tile, stats), identity))
     expected = np.where(mask == 0, 0, encode(E5M2, x + element))

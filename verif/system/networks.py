@@ -55,7 +55,7 @@ class _Random:
 
     def conv(self) -> Conv:
         kernel, padding = self.window(7, 1)
-        channels, stride = self.pick(5, 6, 8, 11, 13, 17, 19), self.pick(1, 2)
+        channels, stride = self.pick(5, 6, 8, 11, 13, 17, 19, 29), self.pick(1, 2)
         self.to(channels, kernel, stride, padding)
         conv = Conv(self.name("conv"), channels, kernel, stride, padding, relu=self.chance(0.8),
                     norm=self.norm())

@@ -46,15 +46,17 @@ def cuts(monkeypatch) -> list:
 
 
 @pytest.mark.parametrize("recipe", [{}, RANDOM], ids=["nearest", "stochastic"])
+@pytest.mark.parametrize("slot", [1, 4])
 @pytest.mark.parametrize("case", range(6))
-def test_same_bits_whatever_the_scratchpad(case, recipe, cuts):
+def test_same_bits_whatever_the_scratchpad(case, slot, recipe, cuts):
     """Random networks on 16 KiB, in groups of cores and blocks of all sizes; random bits too follow
     the place in a tensor."""
-    tiny = Config(scratchpad_kib=16, cores=(1, 2, 4)[case % 3], block=(8, 16, 32, 64)[case % 4])
+    tiny = Config(scratchpad_kib=16, cores=(1, 2, 4)[case % 3], block=(8, 16, 32, 64)[case % 4],
+                  slot=slot)
     for i in range(100):
-        name = f"cuts {case} {i}"
+        name = f"cuts {case} {slot} {i}"
         small, large = (random_session(config, seeds.generator(name), steps=1, **recipe)
-                        for config in (tiny, LARGE))
+                        for config in (tiny, LARGE.with_(slot=slot)))
         if small.program.training.operations and cuts:
             break
     found = trained(small)

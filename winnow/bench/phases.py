@@ -13,11 +13,11 @@ from isa.registers import Unit
 from sim.schedule import Schedule, schedule
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import PHASES, TrainingProgram
-from winnow.datasets import Dataset
+from winnow.datasets import Dataset, network_for
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.network import Network
-from winnow.session import Session
+from winnow.session import Round, Session
 
 CYCLES_AT_ONCE = 50_000
 LANES = 64  # multiply-adds of a core and cycle
@@ -71,7 +71,7 @@ class Step:
 
 
 def synthetic(network: Network, batch: int, seed: int = 0) -> Dataset:
-    """Random images and labels: cycles do not depend on values."""
+    """Random images and labels."""
     generator = np.random.default_rng(seed)
     shape = batch, network.input.height, network.input.width, network.input.channels
     images = generator.standard_normal(shape).astype(np.float32)
@@ -79,33 +79,55 @@ def synthetic(network: Network, batch: int, seed: int = 0) -> Dataset:
     return Dataset("synthetic", images, labels, images, labels)
 
 
-def measure(config: Config, network: Network, recipe: Recipe, *, show: bool = True) -> Step:
-    """Run the first training step on the Verilog and on the model."""
+def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Dataset | None = None,
+            after: int = 0, show: bool = True) -> Step:
+    """Run one training step on the Verilog and on the model: on `dataset`, by default a synthetic
+    one, after so many steps on the model alone."""
     from verif.simulation import Simulation, SimulationError
 
     recipe = replace(recipe, epochs=1)
-    program = TrainingProgram(config, network, recipe)
-    session = Session(program, synthetic(network, recipe.batch), 0)
+    dataset = dataset or synthetic(network, recipe.batch)
+    program = TrainingProgram(config, network_for(network, dataset), recipe)
+    session = Session(program, dataset, 0)
+    if after not in range(session.steps):
+        raise UserError(f"after {after} steps: must be 0 to {session.steps - 1}, data set "
+                        f"{dataset.name} has {session.steps} steps of {recipe.batch} images")
+    memory = _trained(session, after)
+    work = Round(session.orders[0][after:after + 1], recipe.rate(0))
     if show:
         print("generating the Verilog and building the simulation (cached by content)",
               file=sys.stderr, flush=True)
     model = ModelDevice(config, program.external.size)
-    _run(session, model, 2_000, lambda: None)
+    model.memory[:] = memory
+    _run(session, work, model, 2_000, lambda: None)
     try:
         with Simulation(config, memory_bytes=program.external.size) as chip, \
                 tqdm(desc=network.name, unit="cycle", unit_scale=True, disable=not show,
                      total=program.training.cycles,
                      mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
-            driver = _run(session, chip, CYCLES_AT_ONCE, lambda: bar.update(CYCLES_AT_ONCE))
+            chip.memory[:] = memory
+            driver = _run(session, work, chip, CYCLES_AT_ONCE, lambda: bar.update(CYCLES_AT_ONCE))
             return _step(session, driver, chip.memory, model.memory)
     except SimulationError as error:
         raise UserError(f"simulation: {error}") from error
 
 
-def _run(session: Session, device, units: int, tick: Callable[[], None]) -> Driver:
+def _trained(session: Session, steps: int) -> np.ndarray:
+    """External memory after so many steps, of which nothing is left out: that is faster."""
+    program = session.program
+    dense = TrainingProgram(program.config, program.network, replace(program.recipe, skip="none"))
+    session, model = Session(dense, session.dataset, session.seed), ModelDevice(
+        program.config, program.external.size)
+    session.place(model.memory)
+    for first in range(0, steps, dense.round_steps):
+        images = session.orders[0][first:min(first + dense.round_steps, steps)]
+        session.load(model.memory, Round(images, dense.recipe.rate(0)))
+        Driver(model).execute(dense.address("program"))
+    return model.memory
+
+
+def _run(session: Session, work: Round, device, units: int, tick: Callable[[], None]) -> Driver:
     """One training step."""
-    (work,) = session.rounds
-    session.place(device.memory)
     session.load(device.memory, work)
     driver = Driver(device)
     driver.start(session.program.address("program"))
