@@ -1,6 +1,6 @@
 """How to train."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from isa.config import LANES
@@ -48,7 +48,7 @@ class Recipe:
     rounding: str = "nearest"
     scaling: str = "static"
     clean_steps: int = 200
-    skip: str = "all"
+    skip: str = field(default="all", repr=False)  # no result is of that
     prune: Pruning | None = None
 
     def __post_init__(self):
