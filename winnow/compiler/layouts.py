@@ -73,5 +73,5 @@ class Layouts:
     def turns(self, layer: Layer) -> bool:
         """Whether the gradient of a layer's weights is summed over its map turned (turned.py).
         A word of its weights, masters and moments is then 8 outputs of a channel."""
-        return (self.maps.channels_last and layer.learns and layer.stride == 1
-                and not layer.is_linear and not layer.taps_as_channels)
+        return (self.maps.channels_last and layer.learns and not layer.is_linear
+                and not layer.taps_as_channels)

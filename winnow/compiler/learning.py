@@ -145,12 +145,15 @@ class Learning(Pass):
         words = self.forming.form_words(made, part, False) + sum(
             0 if self.graph.layers[i].is_last else self.forming.error_words(i, output)
             for i, output in outputs.items())
-        if any(map(self._turns, outputs)):
-            words += TurnedTile.new(self.config, "", part, made.shape).buffer.words
-        return words
+        return words + sum(TurnedTile.new(self.config, "", part, made.shape, stride).buffer.words
+                           for stride in self._strides(outputs))
 
     def _turns(self, i: int) -> bool:
         return self.layouts.turns(self.graph.layers[i])
+
+    def _strides(self, readers: Iterable[int]) -> set[int]:
+        """Of those that take their map turned: one turned map for each."""
+        return {self.graph.layers[i].stride for i in readers if self._turns(i)}
 
     def _together(self, readers: Iterable[int]) -> int:
         """Images that a job has at least."""
@@ -196,15 +199,17 @@ class Learning(Pass):
                                      rows[i] * self.config.raw_words)) for i in share.outputs}
         for n, (part, outputs) in enumerate(jobs):
             plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
-            across = self.forming.turned(made, part, plain) if any(
-                map(self._turns, outputs)) else None
+            across = {stride: self.forming.turned(made, part, stride, plain)
+                      for stride in sorted(self._strides(outputs))}
             for i, output in outputs.items():
                 here = replace(sums[i], after=None) if n == last[i] else sums[i]
-                x = across if self._turns(i) else plain
-                operation, done = self._gradient(i, x, output, found[i], scale, here, share.kernel)
+                x = across[layers[i].stride] if self._turns(i) else plain
+                operations, done = self._gradient(i, x, output, found[i], scale, here,
+                                                  share.kernel)
                 if rules.recipe.dynamic and not here.after:
-                    operation.scalars["tensor.mode"] = rules.mean
-                self.emit(operation, tag(i, "WU"))
+                    for operation in operations:
+                        operation.scalars["tensor.mode"] = rules.mean
+                self.emit(operations, tag(i, "WU"))
                 sums[i] = replace(here, before=here.after, passes=here.passes + done)
             self.step.job += 1
             self.step.catch_up()
@@ -214,21 +219,21 @@ class Learning(Pass):
             self.step.catch_up()
 
     def _gradient(self, i: int, x: Tile | TurnedTile, output: Part, found: Buffer, scale: int,
-                  sums: Sums, kernel: range | None) -> tuple[Operation, int]:
+                  sums: Sums, kernel: range | None) -> tuple[list[Operation], int]:
         """The gradient of a layer's weights on a part of its output, and the passes that it
         adds."""
         layer, rows = self.graph.layers[i], output.rows
         if layer.is_last:
-            return scores.weight_gradient(self.config, layer, x.flat, self.step.errors, found,
-                                          scale, output.blocks), 0
+            return [scores.weight_gradient(self.config, layer, x.flat, self.step.errors, found,
+                                           scale, output.blocks)], 0
         # A stream of 8 pixels a tile is slower than a word a cycle.
         dy = self.forming.error(i, output, backwards=True)
         if self._turns(i):
             return turned.weight_gradient(self.config, layer, x, dy, rows, found, scale, sums,
                                           kernel), turned.passes_of(x, len(rows))
-        return gradients.weight_gradient(
+        return [gradients.weight_gradient(
             self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
-            kernel), gradients.passes_of(len(rows), layer.output.width, x.images,
+            kernel)], gradients.passes_of(len(rows), layer.output.width, x.images,
                                          self.layouts.errors.together)
 
     def _update(self, i: int, share: _Share, gradient: Buffer) -> None:

@@ -11,7 +11,7 @@ from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import Skip, Unit
 from winnow.compiler.forms import PLAIN, RELU, Coefficients
-from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, skipping
+from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, skipping, taps
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Part, Tile, divisor, grouping
 from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, vector
@@ -26,39 +26,46 @@ class TurnedTile:
     """Part of a map in the scratchpad: 8 images, block, row, column; the 8 channels of a block
     outside of the rows, or `inside` of the columns.
 
-    Rows have `width` columns, whole slots, zero beyond the map. Gaps see to it that the 8 channels,
-    or else 4 blocks, begin in different banks: a core whose tile is in a bank that each word of the
-    stream comes from would wait.
+    The columns that are alike modulo the `stride` of a layer lie side by side, in whole slots: its
+    phases of `columns`, zero beyond the map. Gaps see to it that the 8 channels, or else 4 blocks,
+    begin in different banks: a core whose tile is in a bank that each word of the stream comes
+    from would wait.
     """
 
     buffer: Buffer
     images: int
     shape: Shape  # of one image of the part
     slot: int
+    stride: int
     row: int = 0  # of the map, with which it begins
     inside: bool = False
 
     @classmethod
-    def new(cls, config: Config, name: str, part: Part, whole: Shape,
+    def new(cls, config: Config, name: str, part: Part, whole: Shape, stride: int,
             inside: bool = False) -> "TurnedTile":
-        """Room for `part` of a map of shape `whole`, in whole slots."""
-        shape, images = part.shape(whole), len(part.images)
-        tile = cls(Buffer(name, 0), images, shape, 1 if inside else config.slot, part.rows.start,
-                   inside)
-        tile.buffer.words = images // LANES * tile.eight_words
+        """Room for `part` of a map of shape `whole`."""
+        slot = 1 if inside else config.slot
+        tile = cls(Buffer(name, 0), len(part.images), part.shape(whole), slot, stride,
+                   part.rows.start, inside)
+        tile.buffer.words = tile.images // LANES * tile.eight_words
         return tile
 
     @property
-    def width(self) -> int:
-        return -(-self.shape.width // self.slot) * self.slot
+    def columns(self) -> int:
+        """Columns of a phase."""
+        return -(-self.shape.width // (self.stride * self.slot)) * self.slot
 
     @property
     def column_words(self) -> int:
         return LANES if self.inside else 1
 
     @property
+    def phase_words(self) -> int:
+        return self.column_words * self.columns
+
+    @property
     def row_words(self) -> int:
-        return self.column_words * self.width
+        return self.stride * self.phase_words
 
     @property
     def channel_words(self) -> int:
@@ -69,7 +76,9 @@ class TurnedTile:
     @property
     def map_words(self) -> int:
         """From one channel block to the next."""
-        return LANES * (self.width * self.shape.height | 1 if self.inside else self.channel_words)
+        if self.inside:
+            return (self.row_words * self.shape.height // LANES | 1) * LANES
+        return LANES * self.channel_words
 
     @property
     def eight_words(self) -> int:
@@ -79,27 +88,26 @@ class TurnedTile:
 
 def turn(label: str, x: Tile, y: TurnedTile, coefficients: Coefficients | None = None,
          relu: bool = False) -> list[Operation]:
-    """y = x, or relu(K0 * x + K1), turned; zeros beyond its last column."""
-    shape, xs, together = x.shape, x.strides, x.layout.together
+    """y = x, or relu(K0 * x + K1), turned. In x images do not lie side by side."""
+    shape, xs, operations = x.shape, x.strides, []
     outer = shape.height, x.images // LANES, shape.blocks
     y_outer = y.row_words, y.eight_words, y.map_words
-    if together == 1:
-        inner, x_steps, y_steps = (LANES, 1), (x.past(1), 0), (y.channel_words, 0)
-    else:
-        inner, x_steps = (together, LANES // together), (x.past(1), x.past(together))
-        y_steps = y.channel_words, together * y.channel_words
-    operations = [vector(
-        label, (*inner, shape.width, *outer),
-        (X, K0, K1) if coefficients else (X, ONE, ZERO), activation=RELU if relu else PLAIN,
-        channel=0b011 if coefficients else 0,
-        coefficients=coefficients.where if coefficients else None,
-        x=Stream(x.buffer, E4M3, (*x_steps, xs.column, xs.row, x.past(LANES), xs.block)),
-        o0=Stream(y.buffer, E4M3, (*y_steps, y.column_words, *y_outer), turn=True))]
-    if y.width > shape.width:
-        operations.append(vector(
-            f"{label}: edge", (LANES, y.width - shape.width, 1, *outer), (ZERO, ZERO, ZERO),
-            o0=Stream(y.buffer, E4M3, (y.channel_words, y.column_words, 0, *y_outer),
-                      shape.width * y.column_words)))
+    for phase in range(y.stride):
+        count, first = len(range(phase, shape.width, y.stride)), phase * y.phase_words
+        if count:
+            operations.append(vector(
+                label, (LANES, 1, count, *outer), (X, K0, K1) if coefficients else (X, ONE, ZERO),
+                activation=RELU if relu else PLAIN, channel=0b011 if coefficients else 0,
+                coefficients=coefficients.where if coefficients else None,
+                x=Stream(x.buffer, E4M3, (x.past(1), 0, y.stride * xs.column, xs.row,
+                                          x.past(LANES), xs.block), phase * xs.column),
+                o0=Stream(y.buffer, E4M3, (y.channel_words, 0, y.column_words, *y_outer), first,
+                          turn=True)))
+        if count < y.columns:
+            operations.append(vector(
+                f"{label}: edge", (LANES, 1, y.columns - count, *outer), (ZERO, ZERO, ZERO),
+                o0=Stream(y.buffer, E4M3, (y.channel_words, 0, y.column_words, *y_outer),
+                          first + count * y.column_words)))
     return operations
 
 
@@ -116,23 +124,38 @@ class LiveWeights:
 def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
                     gradient: Buffer | None, scale: int, sums: Sums,
                     kernel: range | None = None,
-                    live: LiveWeights | None = None) -> Operation:
+                    live: LiveWeights | None = None) -> list[Operation]:
     """Sums over some rows of the layer's output of dy times x, times 2**scale, in binary32, or raw
     (not scaled); zero for weights that are not `live`. The gradient lies as output block, channel
-    block, kernel row, kernel column, 8 channels of 8 outputs. For strides of 1.
+    block, kernel row, kernel column, 8 channels of 8 outputs.
 
     `x` and `dy` are parts of the layer's maps, and `gradient` is of the weights between their
     blocks, of all or some rows of the kernel; x holds all rows that these rows of dy need.
 
     All pixels of x in these rows are streamed, column by column as they lie. The kernel's columns
-    shift the errors instead, whose tiles are zero beyond the edge.
+    shift the errors instead, whose tiles are zero beyond the edge. Those that reach a phase of x
+    are an operation.
     """
+    found = []
+    for phase in range(layer.stride):
+        first, count, shift = taps(layer.kernel, layer.stride, layer.padding, phase)
+        if count:
+            found.append(_phase(config, layer, x, dy, rows, gradient, scale, sums, kernel, live,
+                                phase, range(first, layer.kernel, layer.stride), shift))
+    return found
+
+
+def _phase(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
+           gradient: Buffer | None, scale: int, sums: Sums, kernel: range | None,
+           live: LiveWeights | None, phase: int, across: range, shift: int) -> Operation:
+    """The gradient of the columns `across` of the kernel, which take one phase of x; the first of
+    them takes its first column to the errors' column `shift`."""
     kernel = kernel or range(layer.kernel)
-    eights, height, k, pad = x.images // LANES, len(rows), layer.kernel, layer.padding
-    ys = dy.strides
+    eights, height, ys = x.images // LANES, len(rows), dy.strides
+    s, k, pad = layer.stride, layer.kernel, layer.padding
     g = grouping(config, dy.shape.blocks, eights, height)
     together = divisor(x.shape.blocks, config.block // LANES)
-    top, down = rows.start - pad - x.row + kernel.start, rows.start - dy.row
+    top, down = rows.start * s - pad - x.row + kernel.start, rows.start - dy.row
     beside = min(dy.layout.together, LANES)
     skip = Skip.ELEMENTS if not x.inside else Skip.OUTPUTS if live else Skip.NONE
     size, old = sums.sizes(config, GROUP_WORDS)
@@ -144,36 +167,38 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
 
     tile = TREES * k * len(kernel)  # rows from one channel block's gradient to the next
     tiles = tile * x.shape.blocks
-    row = x.row_words, 1, 0
+    start = TREES * across.start  # rows into the gradient
     group = {"stream": g.images * x.eight_words, "stationary": dy.past(LANES * g.images)
              } if g.by_images else {
-        "stream": (g.rows * x.row_words, g.rows, 0), "stationary": (g.rows * ys.row, g.rows, 0)}
+        "stream": (g.rows * s * x.row_words, g.rows * s, 0),
+        "stationary": (g.rows * ys.row, g.rows, 0)}
     loops = [
         loop("q0", beside if beside > 1 else LANES, stationary=dy.past(1)),
         loop("q1", LANES // beside if beside > 1 else 1, stationary=dy.past(beside)),
         loop("p0", LANES, stream=x.channel_words, **out(1)),
         loop("p1", together, stream=x.map_words, **out(tile)),
         loop("r0", x.slot, stream=x.column_words, stationary=(ys.column, 0, 1)),
-        loop("r1", x.width // x.slot, stream=x.slot * x.column_words,
+        loop("r1", x.columns // x.slot, stream=x.slot * x.column_words,
              stationary=(x.slot * ys.column, 0, x.slot)),
-        loop("r2", g.rows, stream=row, stationary=(ys.row, 1, 0)),
+        loop("r2", g.rows, stream=(s * x.row_words, s, 0), stationary=(ys.row, 1, 0)),
         loop("r3", g.images, stream=x.eight_words, stationary=dy.past(LANES)),
         loop("core", g.cores, stationary=ys.block, **out(tiles)),
-        loop("b0", k, stationary=(-ys.column, 0, -1), **out(TREES)),
-        loop("b1", len(kernel), stream=row, **out(TREES * k)),
+        loop("b0", len(across), stationary=(-ys.column, 0, -1), **out(TREES * s)),
+        loop("b1", len(kernel), stream=(x.row_words, 1, 0), **out(TREES * k)),
         loop("b2", x.shape.blocks // together, stream=together * x.map_words,
              **out(together * tile)),
         loop("b3", dy.shape.blocks // g.cores, stationary=g.cores * ys.block,
              **out(g.cores * tiles)),
         loop("group", g.groups, **group),
     ]
-    registers = nest_registers(loops) | groups_registers(g, merge=True) | sums.registers() | {
-        "tensor.stream.base": {"address": At(x.buffer, top * x.row_words)},
+    registers = nest_registers(loops) | groups_registers(g, merge=True) | sums.registers(
+        start * old) | {
+        "tensor.stream.base": {"address": At(x.buffer, top * x.row_words + phase * x.phase_words)},
         "tensor.stream.window": {"y": top, "height": x.shape.height},
-        "tensor.stationary.base": {"address": At(dy.buffer, dy.at(down, pad))},
-        "tensor.stationary.window": {"y": down, "x": pad, "height": down + height,
+        "tensor.stationary.base": {"address": At(dy.buffer, dy.at(down, shift))},
+        "tensor.stationary.window": {"y": down, "x": shift, "height": down + height,
                                      "width": dy.shape.width},
-        "tensor.output.base": {"address": At(sums.after or gradient)},
+        "tensor.output.base": {"address": At(sums.after or gradient, start * size)},
         "tensor.mode": {"stationary": E5M2, "stream": E4M3, "transpose": 1, "output": BINARY32,
                         "scale": 0 if sums.after else scale, **sums.mode,
                         **skipping(config, skip)},
@@ -181,11 +206,11 @@ def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows:
     reads = [x.buffer, dy.buffer, *sums.reads]
     if live:
         registers["tensor.mode"]["mask"] = 1
-        registers["tensor.mask.base"] = {"address": At(live.buffer, live.first)}
+        registers["tensor.mask.base"] = {"address": At(live.buffer, live.first + start * old)}
         reads.append(live.buffer)
     return Operation(f"{layer.name} WU", Unit.TENSOR, registers, reads, [sums.after or gradient])
 
 
 def passes_of(x: TurnedTile, rows: int) -> int:
     """Passes that an operation over so many rows of the outputs adds up."""
-    return rows * x.width * x.images // LANES
+    return rows * x.columns * x.images // LANES
