@@ -1,122 +1,87 @@
 """Synthesis to generic gates: what a unit costs, independent of any library.
 
-The script is that of published comparisons: `synth -flatten -noabc`, then `abc` with two-input
-gates and multiplexers. Memories and clock gates are black boxes; the bits of memories are counted
-apart.
+Two-input gates and multiplexers, as in published comparisons. ABC's own script for such gates
+(`published`) saves cells by turning prefix adders into ripple ones; ours keeps the depth, and finds
+fewer cells (docs/results.md).
 """
 
 import json
 import re
-import sys
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from hdl.emit import emit, verilog_files
-from isa.config import LANES, TREES, Config
+from hdl.emit import Emitted
+from isa.config import Config
 from synth import yosys
-from synth.units import UNITS
+from synth.design import emitted
+from synth.figures import figures
+from synth.mapping import Mapped, Mapping, map_design
+from synth.units import unit
 
 GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX"
-_BODIES = "t:winnow_*"
-_FLIP_FLOP = re.compile(r"\$_(S|A|AL)?DFFS?R?(CE|E)?_|\$_DLATCH")
+_ABC = "strash;&get,-n;&fraig,-x;&put;scorr;&get,-n;&nf,-R,10;&put"
+_CLEAN = ("opt_clean", "clean -purge")
 
 
-def run(unit: str, config: Config) -> dict:
-    """The cost of `unit` in `config`.
+def mapping(*, published: bool = False) -> Mapping:
+    """The generic mapping; with `published` by ABC's own script, as peers were measured."""
+    abc = f"abc -g {GATES}" + ("" if published else f" -script +{_ABC}")
+    return Mapping("published" if published else "generic",
+                   ("synth -noabc -run coarse:check", abc, *_CLEAN))
 
-    Parameters
-    ----------
-    unit : str
-        tree (one tree with its accumulator's adder), core or chip.
-    config : Config
+
+def run(name: str, config: Config, *, published: bool = False) -> dict:
+    """The cost of the unit `name` in `config`.
 
     Returns
     -------
     dict
-        cells : mapped cells, flip-flops included; cells_by_type : the same, by type
-        combinational_cells, flip_flops
-        cells_per_mac : combinational cells over the multiply-adds of a cycle
-        memory_bits : bits of the memories, which are in no other figure
+        What `figures.figures` says, and
         depth : cells on the longest path between registers, memories and ports
-        fast_depth, fast_combinational_cells : before abc, which saves cells and makes the prefix
-            adders ripple; of flat flows only
-        flow : flat, or hierarchical (each module mapped once, by itself); seconds
+        depth_with_register_files : the same, where register files are flip-flops
+        deepest, deepest_with_register_files : the nets where these paths begin and end
 
     Raises
     ------
-    ValueError : an unknown unit
-    synth.yosys.SynthesisError : Yosys is missing or failed
+    SynthesisError : an unknown unit, or Yosys is missing or failed
     """
-    if unit not in UNITS:
-        raise ValueError(f"unit {unit!r} is unknown: there are {', '.join(UNITS)}")
-    macs = {"tree": LANES, "core": LANES * TREES, "chip": config.macs_per_cycle}[unit]
-    print(f"synth: {unit} of {config.name}", file=sys.stderr)
-    figures = measure(UNITS[unit](config=config), unit, flat=unit != "chip")
-    figures["cells_per_mac"] = figures["combinational_cells"] / macs
-    return {"unit": unit, "config": config.name, "target": "generic"} | figures
+    chosen = unit(name)
+    return measure(emitted(name, config), mapping(published=published), flat=chosen.flat,
+                   about={"unit": name, "config": config.name}, macs=chosen.macs(config))
 
 
-def measure(component, name: str, *, flat: bool = True) -> dict:
-    """The figures of `run` but `cells_per_mac`, of any component."""
+def measure(design: Emitted, how: Mapping, *, flat: bool, about: dict, macs: int) -> dict:
+    """The figures of `run`, of any design."""
+    mapped = map_design(design, how, flat=flat)
+    return {**about, "target": how.name, **figures(mapped, macs), **_depth(mapped),
+            "flow": "flat" if flat else "hierarchical"}
+
+
+def _depth(mapped: Mapped) -> dict:
+    """The longest paths, of the whole design as one module."""
+    directory, top = mapped.directory, mapped.hierarchy.top
     begin = time.monotonic()
-    with TemporaryDirectory(prefix="winnow-synth-") as place:
-        directory = Path(place)
-        (directory / "unit.v").write_text(emit(component, name))
-        yosys.run([
-            *(f"read_verilog -lib {path}" for path in verilog_files()),
-            "read_verilog unit.v",
-            f"hierarchy -check -top {name}",
-            f"synth {'-flatten ' if flat else ''}-noabc -top {name}",
-            "tee -q -o stat_fast.json stat -json",
-            f"tee -q -o depth_fast.txt ltp -noff * {_BODIES} %d",
-            f"abc -g {GATES}",
+    if not (directory / "depth.json").exists():
+        yosys.run_all({name: [
+            "read_verilog -lib boxes.v",
+            *(f"read_rtlil {path.name}" for path in mapped.netlists),
+            *boxes,
+            f"hierarchy -top {top}",
             "flatten -noscopeinfo",
-            "tee -q -o stat.json stat -json",
-            f"tee -q -o depth.txt ltp -noff * {_BODIES} %d",
-            f"dump -o memories.il {_BODIES}",
-        ], directory)
-        said = {path.name: path.read_text() for path in directory.iterdir()}
-    cells, flip_flops = _cells(said["stat.json"])
-    total = sum(cells.values())
-    fast = {}
-    if flat:
-        fast_cells, _ = _cells(said["stat_fast.json"])
-        fast = {"fast_depth": _depth(said["depth_fast.txt"]),
-                "fast_combinational_cells": sum(fast_cells.values()) - flip_flops}
-    return {
-        "cells": total,
-        "combinational_cells": total - flip_flops,
-        "flip_flops": flip_flops,
-        "memory_bits": _memory_bits(said["memories.il"]),
-        "depth": _depth(said["depth.txt"]),
-        **fast,
-        "cells_by_type": dict(sorted(cells.items())),
-        "flow": "flat" if flat else "hierarchical",
-        "seconds": round(time.monotonic() - begin, 1),
-    }
+            f"tee -q -o {name}.txt ltp -noff * t:winnow_* %d",
+        ] for name, boxes in (("depth", ["blackbox winnow_regfile_*"]), ("depth_files", []))},
+            directory)
+        paths = [_longest((directory / f"{name}.txt").read_text())
+                 for name in ("depth", "depth_files")]
+        (directory / "depth.json").write_text(json.dumps({
+            "depth": paths[0][0], "deepest": paths[0][1:],
+            "depth_with_register_files": paths[1][0],
+            "deepest_with_register_files": paths[1][1:],
+            "depth_seconds": round(time.monotonic() - begin, 1)}))
+    return json.loads((directory / "depth.json").read_text())
 
 
-def _cells(text: str) -> tuple[dict[str, int], int]:
-    """Counts by type, without black boxes, and how many of them are flip-flops."""
-    cells = {kind: count
-             for kind, count in json.loads(text)["design"]["num_cells_by_type"].items()
-             if not kind.startswith("winnow_") and kind != "$scopeinfo"}
-    return cells, sum(count for kind, count in cells.items() if _FLIP_FLOP.match(kind))
-
-
-def _depth(text: str) -> int:
-    """The longest of all modules' paths; a module without any cell has none."""
-    return max((int(length) for length in re.findall(r"\(length=(\d+)\)", text)), default=0)
-
-
-def _memory_bits(text: str) -> int:
-    """Bits of the memories in an RTLIL dump of their instances."""
-    widths, depths = (re.findall(rf"parameter (?:signed )?\\{name} (\S+)", text)
-                      for name in ("WIDTH", "DEPTH"))
-    return sum(_constant(w) * _constant(d) for w, d in zip(widths, depths, strict=True))
-
-
-def _constant(text: str) -> int:
-    """An RTLIL constant: decimal, or width'bits."""
-    return int(text.split("'")[1], 2) if "'" in text else int(text)
+def _longest(text: str) -> tuple[int, str, str]:
+    """Length of the path that `ltp` shows, and the nets where it begins and ends."""
+    found = re.search(r"\(length=(\d+)\)", text)
+    nets = re.findall(r"(?m)^ *\d+: (\S+)", text)
+    return (int(found[1]), nets[0], nets[-1]) if found and nets else (0, "", "")

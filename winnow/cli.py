@@ -8,7 +8,7 @@ from pathlib import Path
 from isa import assembler, config, disassembler
 from isa.config import Config, ConfigError
 from isa.instructions import INSTRUCTION_BYTES
-from synth.yosys import SynthesisError
+from synth.errors import SynthesisError
 from verif.build import ToolError
 from winnow import files
 from winnow.compiler.recipe import Recipe, recipe_for
@@ -106,11 +106,20 @@ def _parser() -> argparse.ArgumentParser:
     verilog.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     verilog.set_defaults(command=_verilog)
 
-    synth = commands.add_parser("synth", help="synthesise a unit and count its cells")
+    synth = commands.add_parser(
+        "synth", help="synthesise a unit: cells, resources, area, timing",
+        description="Targets: generic (two-input gates, depth), published (the same by ABC's own "
+        "script), ecp5 (placed and routed), ice40, xilinx, liberty PATH... (cell libraries, gzip "
+        "too), sky130 (by PDK_ROOT). Results are kept in build/synth.")
     _config_options(synth)
-    synth.add_argument("--unit", choices=("tree", "core", "chip"), required=True)
-    synth.add_argument("--target", choices=("generic",), default="generic")
-    synth.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    synth.add_argument("--unit", required=True,
+                       help="tree, core, feed, drain, tensor, vector, move, control, scratchpad, "
+                            "external or chip")
+    synth.add_argument("--target", nargs="+", default=["generic"], metavar=("TARGET", "PATH"),
+                       help="default: generic")
+    synth.add_argument("--part", default="85k", help="of ecp5: 12k, 25k, 45k, 85k (%(default)s)")
+    synth.add_argument("--json", type=Path, metavar="FILE",
+                       help="write the figures there; beside it a table and a picture")
     synth.set_defaults(command=_synth)
 
     bench = commands.add_parser("bench", help="measure on the generated Verilog")
@@ -244,15 +253,16 @@ def _verilog(options) -> None:
 
 
 def _synth(options) -> None:
-    from synth import generic
+    from winnow import synthesis
 
+    target, *paths = options.target
     if options.json:
         files.check_folder(options.json.parent)
-    figures = generic.run(options.unit, _config(options))
-    for name, value in figures.items():
-        print(f"{name:<20} {value}")
+    figures = synthesis.run(options.unit, _config(options), target, paths, options.part)
+    print(synthesis.text(figures))
     if options.json:
-        files.write_json(options.json, figures)
+        for path in synthesis.write(figures, options.json):
+            print(f"written            {path}")
 
 
 def _gemm(options) -> int:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hdl import cache
 from verif import build
 
 
@@ -49,7 +50,7 @@ def test_a_systems_verilator_must_be_new_enough(fresh, monkeypatch, said, good):
 
 
 def test_a_build_is_made_once_and_a_failed_one_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(cache, "BUILD", tmp_path)
     made = []
 
     def make(directory):

@@ -1,0 +1,52 @@
+"""Synthesis to the cells of a library: area and the slowest path before layout."""
+
+import json
+import sys
+
+from isa.config import Config
+from synth import timing
+from synth.design import emitted
+from synth.figures import figures
+from synth.liberty import Library
+from synth.mapping import Mapped, Mapping, map_design
+from synth.units import unit
+
+_ABC = ("strash;&get,-n;&fraig,-x;&put;scorr;&get,-n;&nf;&put;"
+        "topo;buffer,-c;upsize;dnsize;stime,-p")
+
+
+def mapping(library: Library) -> Mapping:
+    """The mapping to the cells of `library`."""
+    return Mapping(library.name, (
+        "synth -noabc -run coarse:check",
+        f"dfflibmap -liberty {library.path}",
+        f"abc -liberty {library.path} -script +{_ABC}",
+        "opt_clean", "clean -purge",
+    ), stat=f"stat -json -liberty {library.path}", key=library.key)
+
+
+def run(name: str, config: Config, library: Library) -> dict:
+    """Area and critical path of the unit `name` in `config`.
+
+    Returns
+    -------
+    dict
+        What `figures.figures` says, with areas, and `timing.critical_path`; without OpenSTA its
+        figures are None and `critical_path_missing` says why
+    """
+    chosen = unit(name)
+    mapped = map_design(emitted(name, config), mapping(library), flat=chosen.flat)
+    return {"unit": name, "config": config.name, "target": library.name,
+            **figures(mapped, chosen.macs(config), library.held, area=True),
+            **_timing(mapped, library), "flow": "flat" if chosen.flat else "hierarchical"}
+
+
+def _timing(mapped: Mapped, library: Library) -> dict:
+    if timing.program() is None:
+        return {"critical_path_ns": None, "from": None, "to": None,
+                "critical_path_missing": "OpenSTA is not on PATH (package opensta on Debian)"}
+    kept = mapped.directory / "timing.json"
+    if not kept.exists():
+        print("synth: timing", file=sys.stderr)
+        kept.write_text(json.dumps(timing.critical_path(mapped, library)))
+    return json.loads(kept.read_text())

@@ -1,0 +1,175 @@
+"""Cell libraries: Liberty files, checked, unpacked, and with less in them than they come with."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdl.cache import cached, digest
+from synth.errors import SynthesisError
+
+_GZIP = b"\x1f\x8b"
+_COMMENT = re.compile(r"(?s)/\*.*?\*/")
+_CELL = re.compile(r"\bcell\s*\(\s*\"?([^\s\")]+)\"?\s*\)\s*\{")
+_FLIP_FLOP = re.compile(r"\bff(?:_bank)?\s*\(")
+_LATCH = re.compile(r"\blatch(?:_bank)?\s*\(")
+_FUNCTION = re.compile(r"\bfunction\s*:\s*\"([^\"]+)\"")
+_BRACE = re.compile(r"[{}]")
+_UNITS = re.compile(r"time_unit\s*:\s*([^;]+);"), re.compile(r"capacitive_load_unit\s*(\([^)]*\))")
+_TEMPLATES = ("lu_table_template",)
+_POWER = ("internal_power", "leakage_power")
+_UNUSED = ("output_current_rise", "output_current_fall", "receiver_capacitance1_rise",
+           "receiver_capacitance1_fall", "receiver_capacitance2_rise", "receiver_capacitance2_fall",
+           "ccsn_first_stage", "ccsn_last_stage", "dynamic_current", "intrinsic_parasitic")
+
+
+@dataclass(frozen=True)
+class Library:
+    """The cells of one or more Liberty files.
+
+    Attributes
+    ----------
+    name : of the result's target
+    path : one file of all cells, unpacked, power left out: what mapping and timing read
+    held : names of the cells that are flip-flops or latches
+    key : digest of the contents
+    """
+
+    name: str
+    path: Path
+    held: frozenset[str]
+    key: str
+
+
+def load(paths: list[Path], name: str = "liberty") -> Library:
+    """The library in `paths`.
+
+    Raises
+    ------
+    SynthesisError
+        A file is missing, damaged, truncated or not Liberty; or all of them together have no
+        flip-flop, or no other cell.
+    """
+    if not paths:
+        raise SynthesisError("target liberty: give at least one file, --target liberty PATH...")
+    texts = {path: _COMMENT.sub(" ", _read(path)) for path in map(Path, paths)}
+    flip_flops, others, logic = set(), set(), set()
+    for path, text in texts.items():
+        for kinds, found in zip((flip_flops, others, logic), _cells(path, text), strict=True):
+            kinds |= found
+    named = ", ".join(str(path) for path in texts)
+    if not flip_flops:
+        raise SynthesisError(f"{named}: no flip-flop; needed is a file with cells that have ff(), "
+                             "maybe another file of the same library")
+    if not logic:
+        raise SynthesisError(f"{named}: only flip-flops, latches and clock gates; needed is a file "
+                             "with gates, maybe another file of the same library")
+    for pattern in _UNITS:
+        found = {tuple(re.sub(r"\s", "", unit) for unit in pattern.findall(text))
+                 for text in texts.values()}
+        if len(found) > 1:
+            raise SynthesisError(f"{named}: not of one library: their units differ, "
+                                 f"{' and '.join(sorted(', '.join(units) for units in found))}")
+    key = digest([*texts.values(), Path(__file__)])
+
+    def make(directory: Path) -> None:
+        (directory / "cells.lib").write_text(
+            _joined([without(text, _POWER + _UNUSED) for text in texts.values()]))
+
+    directory = cached("synth", f"{name}-library", key, make)
+    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), key)
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SynthesisError(f"{path}: cannot be read: {error.strerror}") from None
+    if raw.startswith(_GZIP):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error):
+            raise SynthesisError(f"{path}: a gzip file that is damaged or truncated") from None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise SynthesisError(f"{path}: not a Liberty file: it is not text") from None
+
+
+def _cells(path: Path, text: str) -> tuple[set[str], set[str], set[str]]:
+    """Flip-flops; latches and clock gates; and other cells."""
+    if not re.search(r"\blibrary\s*\(", text):
+        raise SynthesisError(f"{path}: not a Liberty file: it has no library()")
+    opened, closed = text.count("{"), text.count("}")
+    if opened != closed:
+        raise SynthesisError(f"{path}: truncated: {opened} groups begin and {closed} end")
+    starts = [(found[1], found.end()) for found in _CELL.finditer(text)]
+    if not starts:
+        raise SynthesisError(f"{path}: a Liberty file without cells")
+    flip_flops, others, logic = set(), set(), set()
+    ends = [start for _, start in starts[1:]] + [len(text)]
+    for (name, start), end in zip(starts, ends, strict=True):
+        if _FLIP_FLOP.search(text, start, end):
+            flip_flops.add(name)
+        elif (_LATCH.search(text, start, end)
+              or text.find("clock_gating_integrated_cell", start, end) >= 0):
+            others.add(name)
+        elif _FUNCTION.search(text, start, end):
+            logic.add(name)
+    return flip_flops, others, logic
+
+
+def without(text: str, names: tuple[str, ...]) -> str:
+    """`text` without groups of these names."""
+    kept, position = [], 0
+    for start, end, _ in _groups(text, names):
+        kept.append(text[position:start])
+        position = end
+    return "".join(kept) + text[position:]
+
+
+def _groups(text: str, names: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
+    """Groups of these names, not those inside of one: begin, end, and what is in parentheses."""
+    begin = re.compile(rf"\b(?:{'|'.join(names)})\s*\(([^)]*)\)\s*\{{")
+    position = 0
+    while found := begin.search(text, position):
+        depth, position = 1, found.end()
+        while depth:
+            brace = _BRACE.search(text, position)
+            depth += 1 if brace[0] == "{" else -1
+            position = brace.end()
+        yield found.start(), position, found[1]
+
+
+def _joined(texts: list[str]) -> str:
+    """One library: the first, with the cells of the others and the templates that it has not."""
+    first, *others = texts
+    known = {name for _, _, name in _groups(first, _TEMPLATES)}
+    more = []
+    for text in others:
+        for begin, end, name in _groups(text, _TEMPLATES):
+            if name not in known:
+                known.add(name)
+                more.append(text[begin:end])
+        more += [text[begin:end] for begin, end, _ in _groups(text, ("cell",))]
+    return "\n".join([first[:first.rindex("}")], *more, "}\n"])
+
+
+def sky130(pdk_root: str | None) -> Path:
+    """The typical corner of sky130's high density cells under PDK_ROOT, as ciel lays it out."""
+    if not pdk_root:
+        raise SynthesisError("target sky130: PDK_ROOT is not set; it is the folder into which ciel "
+                             "put the PDK (`ciel enable --pdk-family sky130 VERSION`)")
+    below = Path("sky130A", "libs.ref", "sky130_fd_sc_hd", "lib",
+                 "sky130_fd_sc_hd__tt_025C_1v80.lib")
+    root = Path(pdk_root)
+    places = [root / below, *sorted(root.glob(f"ciel/sky130/versions/*/{below}")),
+              *sorted(root.glob(f"sky130/versions/*/{below}"))]
+    found = [place for place in places if place.exists()]
+    if not found:
+        raise SynthesisError(f"target sky130: {places[0]} is not there, nor below "
+                             f"{root}/ciel/sky130/versions; PDK_ROOT = {pdk_root} must be laid out "
+                             "as ciel does")
+    return found[0]

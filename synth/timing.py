@@ -1,0 +1,122 @@
+"""Static timing before layout, by OpenSTA: no wires, ideal clock."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from synth import yosys
+from synth.errors import SynthesisError
+from synth.liberty import Library
+from synth.mapping import Mapped
+from synth.memories import Memory
+
+_PERIOD = 1_000_000  # of the library's time units; only the slack matters
+_UNIT = re.compile(r"time_unit\s*:\s*\"?\s*(\d+)\s*([npf]s)")
+_SECONDS = {"ns": 1e-9, "ps": 1e-12, "fs": 1e-15}
+
+
+def program() -> str | None:
+    """Path of OpenSTA, if it is there."""
+    return shutil.which("sta") or shutil.which("opensta")
+
+
+def critical_path(mapped: Mapped, library: Library) -> dict:
+    """The slowest path of a mapped design.
+
+    Register files are flip-flops. SRAMs take no time: a path begins at their output when the clock
+    rises, and ends at their input when it rises again.
+
+    Returns
+    -------
+    dict
+        critical_path_ns, from, to : the path and the pins or ports where it begins and ends
+        critical_path_cells : cells on it
+
+    Raises
+    ------
+    SynthesisError : there is no OpenSTA, or it failed
+    """
+    sta = program()
+    if sta is None:
+        raise SynthesisError("OpenSTA is missing: install it (package opensta on Debian)")
+    directory, top = mapped.directory, mapped.hierarchy.top
+    netlist(mapped)
+    (directory / "srams.lib").write_text(_sram_library(mapped, library))
+    (directory / "timing.tcl").write_text("\n".join([
+        f"read_liberty {library.path}", "read_liberty srams.lib",
+        "read_verilog netlist.v", f"link_design {top}",
+        f"create_clock -name clock -period {_PERIOD} [get_ports clk]",
+        "set_input_delay 0 -clock clock [all_inputs]",
+        "set_output_delay 0 -clock clock [all_outputs]",
+        "report_checks -path_delay max -format full -digits 5", "exit"]) + "\n")
+    done = subprocess.run([sta, "-no_splash", "-exit", "timing.tcl"], cwd=directory, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    (directory / "timing.txt").write_text(done.stdout)
+    return _path(done.stdout, _unit_ns(library.path))
+
+
+def netlist(mapped: Mapped) -> Path:
+    """The mapped design as one Verilog module, clock gates passed through."""
+    path = mapped.directory / "netlist.v"
+    if not path.exists():
+        yosys.run([
+            "read_verilog boxes.v", "blackbox winnow_sram_* winnow_regfile_*",
+            *(f"read_rtlil {file.name}" for file in mapped.netlists),
+            f"hierarchy -top {mapped.hierarchy.top}", "flatten -noscopeinfo", "opt_clean -purge",
+            "splitnets -ports", "rename -wire", "write_verilog -noattr -noexpr -nohex netlist.part",
+        ], mapped.directory)
+        (mapped.directory / "netlist.part").replace(path)
+    return path
+
+
+def _sram_library(mapped: Mapped, library: Library) -> str:
+    """Black boxes of the SRAMs for the timing."""
+    total = mapped.hierarchy.total(mapped.hierarchy.top)
+    text = ['library (srams) {', 'delay_model : table_lookup;',
+            *re.findall(r"(?m)^\s*((?:time_unit|capacitive_load_unit|voltage_unit|current_unit|"
+                        r"pulling_resistance_unit|leakage_power_unit)\b[^;]*;)",
+                        library.path.read_text())]
+    for memory in sorted(m for m in total.memories if m.kind == "sram"):
+        text += _sram(memory)
+    return "\n".join([*text, "}\n"])
+
+
+def _sram(memory: Memory) -> list[str]:
+    address = max(1, (memory.depth - 1).bit_length())
+    setup = ('timing () { related_pin : "clk"; timing_type : setup_rising; '
+             'rise_constraint (scalar) { values ("0"); } '
+             'fall_constraint (scalar) { values ("0"); } }')
+    rise = ('timing () { related_pin : "clk"; timing_type : rising_edge; '
+            + " ".join(f'{name} (scalar) {{ values ("0"); }}' for name in
+                       ("cell_rise", "cell_fall", "rise_transition", "fall_transition")) + " }")
+    lines = [f"cell ({memory.module}) {{ area : 0;",
+             "pin (clk) { direction : input; clock : true; capacitance : 0; }"]
+    for name, width in (("read_enable", 0), ("read_address", address), ("write_enable", 0),
+                        ("write_address", address), ("write_data", memory.width)):
+        for bit in range(width) if width else [None]:
+            pin = name if bit is None else f"{name}[{bit}]"
+            lines.append(f'pin ("{pin}") {{ direction : input; capacitance : 0; {setup} }}')
+    lines += [f'pin ("read_data[{bit}]") {{ direction : output; {rise} }}'
+              for bit in range(memory.width)]
+    return [*lines, "}"]
+
+
+def _unit_ns(path: Path) -> float:
+    found = _UNIT.search(path.read_text())
+    if not found:
+        raise SynthesisError(f"{path}: no time_unit")
+    return int(found[1]) * _SECONDS[found[2]] * 1e9
+
+
+def _path(text: str, unit_ns: float) -> dict:
+    """The path in a report of `report_checks`."""
+    begin, end = (re.search(rf"{word}: (\S+)", text) for word in ("Startpoint", "Endpoint"))
+    slack = re.search(r"(-?[\d.]+)\s+slack", text)
+    if not (begin and end and slack):
+        tail = "\n".join(text.splitlines()[-8:])
+        raise SynthesisError(f"OpenSTA found no path:\n{tail}")
+    cells = len(re.findall(r"(?m)[\^v] \S+/\S+ \(", text))
+    return {"critical_path_ns": round((_PERIOD - float(slack[1])) * unit_ns, 4),
+            "from": begin[1], "to": end[1], "critical_path_cells": cells}
