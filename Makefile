@@ -1,9 +1,9 @@
-# make run | test | test-slow | lint | clean; each begins with `setup`.
+# make run | test | test-slow | synth | lint | clean; each begins with `setup`.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.current
 
-.PHONY: setup run test test-slow lint clean
+.PHONY: setup run test test-slow synth lint clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,9 @@ test: setup
 
 test-slow: setup
 	$(VENV)/bin/python -m pytest -n 2
+
+synth: setup
+	$(VENV)/bin/winnow baseline
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -37,8 +37,13 @@ def run(name: str, config: Config, library: Library) -> dict:
     chosen = unit(name)
     mapped = map_design(emitted(name, config), mapping(library), flat=chosen.flat)
     return {"unit": name, "config": config.name, "target": library.name,
-            **figures(mapped, chosen.macs(config), library.held, area=True),
-            **_timing(mapped, library), "flow": "flat" if chosen.flat else "hierarchical"}
+            **measured(mapped, library, chosen.macs(config)),
+            "flow": "flat" if chosen.flat else "hierarchical"}
+
+
+def measured(mapped: Mapped, library: Library, macs: int) -> dict:
+    """The figures of a mapped design."""
+    return {**figures(mapped, macs, library.held, area=True), **_timing(mapped, library)}
 
 
 def _timing(mapped: Mapped, library: Library) -> dict:

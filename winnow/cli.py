@@ -122,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
                        help="write the figures there; beside it a table and a picture")
     synth.set_defaults(command=_synth)
 
+    baseline = commands.add_parser(
+        "baseline", help="compare the main figures of synthesis with the committed ones")
+    baseline.add_argument("--write", action="store_true", help="commit to the present ones")
+    baseline.set_defaults(command=_baseline)
+
     bench = commands.add_parser("bench", help="measure on the generated Verilog")
     benches = bench.add_subparsers(required=True, metavar="BENCH")
     gemm = benches.add_parser("gemm", help="matrix products, FP8, each checked to the bit")
@@ -263,6 +268,19 @@ def _synth(options) -> None:
     if options.json:
         for path in synthesis.write(figures, options.json):
             print(f"written            {path}")
+
+
+def _baseline(options) -> int:
+    from synth import baseline
+
+    was, now = baseline.read(baseline.PATH), baseline.measured()
+    moved = baseline.moved(was, now)
+    print("\n".join(map(str, moved)) or f"nothing moved by more than {baseline.TOLERANCE:.0%}")
+    if options.write:
+        files.write_json(baseline.PATH, now)
+        print(f"written {baseline.PATH}")
+        return 0
+    return 1 if moved else 0
 
 
 def _gemm(options) -> int:

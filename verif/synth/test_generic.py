@@ -1,38 +1,12 @@
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from hdl import cache
 from hdl.emit import emit_design
-from hdl.memory.regfile import RegisterFile
-from hdl.memory.sram import Sram
 from isa.config import Config
 from synth import generic, yosys
 from synth import hierarchy as counted
 from synth.errors import SynthesisError
-
-
-class Chain(wiring.Component):
-    """Exclusive-ors in a row, then registers with and without a reset; and memories beside it."""
-
-    def __init__(self, *, length):
-        self.length = length
-        super().__init__({"a": In(length), "o": Out(1), "kept": Out(1), "row": Out(4)})
-
-    def elaborate(self, platform):
-        m = Module()
-        total = self.a[0]
-        for bit in self.a[1:]:
-            total = total ^ bit
-        held = Signal(reset_less=True)
-        m.d.sync += [self.o.eq(total), held.eq(self.o)]
-        m.d.comb += self.kept.eq(held)
-        m.submodules.sram = sram = Sram(width=3, depth=10)
-        m.submodules.files = files = RegisterFile(width=4, depth=2, reads=1)
-        m.d.comb += [sram.write_enable.eq(total), files.write_enable.eq(held),
-                     self.row.eq(files.read_data[0] ^ sram.read_data)]
-        return m
+from verif.synth.designs import Chain
 
 
 @pytest.mark.parametrize("flat", [True, False])
@@ -79,7 +53,8 @@ def test_a_result_is_kept_and_shown_progress_is_of_the_first_time(monkeypatch, t
 def test_equal_instances_count_each_time():
     modules = {"top": counted.Module({"a": 2, "$_DFF_P_": 1}, 1.5),
                "a": counted.Module({"b": 3, "$_XOR_": 1, "winnow_sram_8x16": 1}, 2.0),
-               "b": counted.Module({"$_MUX_": 5, "winnow_clock_gate": 1, "winnow_regfile_4x2": 2}, 0.5),
+               "b": counted.Module({"$_MUX_": 5, "winnow_clock_gate": 1,
+                                    "winnow_regfile_4x2": 2}, 0.5),
                "winnow_regfile_4x2": counted.Module({"$_DFFE_PP_": 8, "$_MUX_": 4}, 10.0)}
     hierarchy = counted.Hierarchy("top", modules, {"top": "top", "top.a": "a", "top.a.b": "b"})
     total = hierarchy.total("top")
