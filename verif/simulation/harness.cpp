@@ -15,6 +15,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "Vchip.h"
 #include "verilated.h"
@@ -27,6 +28,7 @@ namespace {
 constexpr size_t OUTSTANDING = 16;  // bursts that a direction queues
 constexpr int LITE_LIMIT = 10000;   // cycles that the control port may take
 constexpr uint64_t BEAT = 8 * AXI_WORDS;  // bytes, a power of two
+constexpr int UNITS = 3;
 constexpr uint8_t OKAY = 0, SLVERR = 2, DECERR = 3;
 
 struct Burst {
@@ -64,6 +66,9 @@ struct Simulation {
     char error[160] = "";
     std::deque<Burst> reads, writes, answers;
     Offer ar, aw, w;
+    bool traced = false;
+    uint8_t busy = 0;
+    std::vector<uint64_t> spans[UNITS];  // first cycle of an operation, and the one after its last
 #if VM_TRACE
     VerilatedVcdC trace;
 #endif
@@ -135,6 +140,7 @@ struct Simulation {
         const bool took_r = top->axi_rvalid && top->axi_rready;
         const bool took_b = top->axi_bvalid && top->axi_bready;
         if (!top->reset) check();
+        if (traced) trace_units();
         if (top->axi_arvalid && top->axi_arready) {
             reads.push_back(accept(top->axi_araddr, top->axi_arlen, top->axi_arid,
                                    top->axi_arsize, top->axi_arburst));
@@ -150,6 +156,14 @@ struct Simulation {
         drive(took_r, took_b);
         evaluate(1);
         evaluate(0);
+    }
+
+    void trace_units() {
+        const uint8_t changed = busy ^ top->units_busy;
+        for (int i = 0; i < UNITS; ++i) {
+            if (changed >> i & 1) spans[i].push_back(cycles);
+        }
+        busy = top->units_busy;
     }
 
     void check() {
@@ -292,6 +306,11 @@ const char* simulation_error(Simulation* s) { return s->error; }
 void simulation_fail_range(Simulation* s, uint64_t first, uint64_t end) {
     s->error_first = first;
     s->error_end = end;
+}
+void simulation_trace_units(Simulation* s) { s->traced = true; }
+uint64_t simulation_spans(Simulation* s, int unit, const uint64_t** cycles) {
+    *cycles = s->spans[unit].data();
+    return s->spans[unit].size();
 }
 int simulation_read(Simulation* s, uint32_t offset, uint32_t* value) {
     return s->lite_read(offset, value);

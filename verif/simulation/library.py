@@ -21,7 +21,7 @@ _MANY = 4  # instances of a module that share code, where it is long
 _LONG = 15_000  # characters of Verilog, with what is inside
 
 
-def library(component, name: str, *, waves: bool = False) -> Path:
+def library(component, name: str, *, waves: bool = False, chip: bool = False) -> Path:
     """The path of the library of `component`, which has the top ports of the chip.
 
     Parameters
@@ -32,11 +32,13 @@ def library(component, name: str, *, waves: bool = False) -> Path:
         Of the directory under build/simulation.
     waves : bool
         With the means to write waves; slower.
+    chip : bool
+        It is a chip, whose units say when they are busy.
     """
     design = emit_design(component, "chip")
     words = component.signature.members["axi"].signature.words
     key = build.digest([design.verilog, *verilog_files(), LINT, HARNESS, TOP, build.version(),
-                        repr((_ARGUMENTS, _FLAGS, words, waves))])
+                        repr((_ARGUMENTS, _FLAGS, words, waves, chip))])
 
     def make(directory: Path) -> None:
         source = directory / "chip.v"
@@ -44,7 +46,8 @@ def library(component, name: str, *, waves: bool = False) -> Path:
         shared = directory / "shared.vlt"
         shared.write_text(_shared(design))
         build.execute([build.verilator(), *_ARGUMENTS, *(["--trace"] if waves else []),
-                       f"-DAXI_WORDS={words}", "-CFLAGS", f"-DAXI_WORDS={words}",
+                       *(["-DCHIP"] if chip else []), f"-DAXI_WORDS={words}",
+                       "-CFLAGS", f"-DAXI_WORDS={words}",
                        "--Mdir", str(directory), "-o", _NAME, str(LINT), str(shared),
                        *map(str, verilog_files()), str(source), str(TOP), str(HARNESS)], directory)
         build.make(directory, "Vchip.mk", _FLAGS)
@@ -85,6 +88,8 @@ def load(path: Path) -> ctypes.CDLL:
         ("cycles", u64, (handle,)),
         ("error", ctypes.c_char_p, (handle,)),
         ("fail_range", None, (handle, u64, u64)),
+        ("trace_units", None, (handle,)),
+        ("spans", u64, (handle, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(u64)))),
         ("read", ctypes.c_int, (handle, u32, ctypes.POINTER(u32))),
         ("write", ctypes.c_int, (handle, u32, u32)),
         ("run", ctypes.c_int, (handle, u64)),

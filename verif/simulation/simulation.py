@@ -9,6 +9,7 @@ import numpy as np
 
 from hdl.chip import Chip
 from isa.config import Config
+from isa.registers import Unit
 from verif import build
 from verif.simulation.library import library, load
 
@@ -16,7 +17,7 @@ from verif.simulation.library import library, load
 @functools.cache
 def _chip_library(config: Config, waves: bool) -> Path:
     """The library of a whole chip; its Verilog is generated once a process."""
-    return library(Chip(config=config), config.name, waves=waves)
+    return library(Chip(config=config), config.name, waves=waves, chip=True)
 
 
 class SimulationError(RuntimeError):
@@ -86,6 +87,20 @@ class Simulation:
     def fail_range(self, first: int, end: int) -> None:
         """Bursts that touch the bytes from `first` to `end` (exclusive) get an error response."""
         self._library.simulation_fail_range(self._handle, first, end)
+
+    def trace_units(self) -> None:
+        """From here on remembers when the units are busy; for a chip."""
+        self._library.simulation_trace_units(self._handle)
+
+    def spans(self, unit: Unit) -> np.ndarray:
+        """For each operation of a unit since `trace_units` its first cycle, and the one after its
+        last: int (operations, 2)."""
+        found = ctypes.POINTER(ctypes.c_uint64)()
+        number = self._library.simulation_spans(self._handle, unit, ctypes.byref(found))
+        if not number:
+            return np.zeros((0, 2), np.int64)
+        cycles = np.ctypeslib.as_array(found, shape=(number,))
+        return cycles[:number - number % 2].astype(np.int64).reshape(-1, 2)
 
     def read32(self, offset: int) -> int:
         """Reads a control register, over AXI4-Lite; takes cycles."""

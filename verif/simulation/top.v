@@ -4,6 +4,9 @@
 //
 // AXI_WORDS is the number of words of a beat. Data are arrays of words, which simulate faster than
 // signals of more than 64 bits.
+//
+// With CHIP the units of the chip say when they are busy: bit 0 the tensor unit, 1 the vector unit,
+// 2 the moves.
 module simulation_top (
     input wire clk,
     input wire reset,
@@ -53,6 +56,7 @@ module simulation_top (
     output wire control_rvalid,
     output wire [31:0] control_rdata,
     output wire [1:0] control_rresp,
+    output wire [2:0] units_busy,
     output wire interrupt_up
 );
     reg rst;
@@ -161,4 +165,9 @@ module simulation_top (
         .control__rresp(control_rresp),
         .interrupt(interrupt_up)
     );
+`ifdef CHIP
+    assign units_busy = {chip.move__busy, chip.vector__busy, chip.tensor__busy};
+`else
+    assign units_busy = 0;
+`endif
 endmodule

@@ -8,16 +8,17 @@ import pytest
 from isa.config import Config, named
 from verif import seeds
 from verif.system.networks import LOW_PRECISION, random_session
+from winnow.compiler.cuts import Cuts
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.recipe import recipe_for
+from winnow.compiler.scaling import State
 from winnow.compiler.step import Step, TileError
 from winnow.compiler.training import TrainingProgram
 from winnow.host import Driver, ModelDevice
 from winnow.network import Conv, Linear, Network, Shape
 
 LARGE = Config(scratchpad_kib=1024)
-KEPT = "parameters", "weights", "masters", "moments", "log"
-RANDOM = LOW_PRECISION | {"scaling": "static", "error_scale": 8}
+KEPT = "parameters", "weights", "masters", "moments", "log", "state"
 
 
 def trained(session) -> dict[str, np.ndarray]:
@@ -45,12 +46,12 @@ def cuts(monkeypatch) -> list:
     return made
 
 
-@pytest.mark.parametrize("recipe", [{}, RANDOM], ids=["nearest", "stochastic"])
+@pytest.mark.parametrize("recipe", [{}, LOW_PRECISION], ids=["nearest", "stochastic"])
 @pytest.mark.parametrize("slot", [1, 4])
 @pytest.mark.parametrize("case", range(6))
 def test_same_bits_whatever_the_scratchpad(case, slot, recipe, cuts):
     """Random networks on 16 KiB, in groups of cores and blocks of all sizes; random bits too follow
-    the place in a tensor."""
+    the place in a tensor, and a dynamic scale what is stored."""
     tiny = Config(scratchpad_kib=16, cores=(1, 2, 4)[case % 3], block=(8, 16, 32, 64)[case % 4],
                   slot=slot)
     for i in range(100):
@@ -66,6 +67,30 @@ def test_same_bits_whatever_the_scratchpad(case, slot, recipe, cuts):
     for kept in KEPT:
         assert np.array_equal(found[kept], expected[kept]), kept
     assert np.count_nonzero(expected["moments"])
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("live", [False, True])
+def test_masked_errors_do_not_lower_a_scale(live, pieces, monkeypatch):
+    """Errors that only a map of zeros clears are far too large: in pieces as in one part they are
+    no errors."""
+    cut = Step.cut
+
+    def forced(self, label, *arguments):
+        if label == "map of first BP":
+            return Cuts(pieces=pieces), [range(self.batch)]
+        return cut(self, label, *arguments)
+
+    monkeypatch.setattr(Step, "cut", forced)
+    net = Network("scale", Shape(8, 8, 8), (
+        Conv("first", 16), Conv("last", 16, relu=False), Linear("fc", 10)))
+    session = random_session(LARGE, seeds.generator("scale"), steps=1, network=net,
+                             rates=((0, 0.0),), **LOW_PRECISION | {"error_scale": 14})
+    first, last, _ = session.weights
+    first *= live
+    last *= 2**12
+    expected = State(1, 13, 2) if live else State(1, 14, 1)
+    assert State.read(trained(session)["state"]) == expected
 
 
 def program(config: Config, *layers, shape: Shape) -> TrainingProgram:

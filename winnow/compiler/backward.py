@@ -123,6 +123,7 @@ class Backward(Pass):
         if cuts.pieces > 1:
             pieces = (sum(errors) + sum(weights) + 2 * raw) * cuts.pieces
             most = max(map(sum, zip(errors, weights, strict=True)), default=0)
+            beside += own * GROUP_WORDS if made.relu else 0
             return Need(most, own + raw + beside,
                         (own + beside + pieces) * jobs, jobs * cuts.pieces)
         if cuts.chunks > 1:
@@ -211,8 +212,9 @@ class Backward(Pass):
             spread = Tile.new(f"error of {layer.name}", under, layer.input, self.layouts.errors)
             number = pools.Numbers.new(layer.pool, above, layer.output, self.layouts.maps)
             self.emit(pools.largest(label, x, layer.pool, False, None, number=number))
-            self._emit_rounded(pools.error(label, error, number, x, spread, layer.pool, None),
-                               f"{layer.name} alone", made, part, spread)
+            self._emit_rounded(
+                pools.error(label, error, number, x, spread, layer.pool, None, part.rows),
+                f"{layer.name} alone", made, part, spread)
         else:
             spread = Tile.new(f"error of {layer.name}", part, layer.input, self.layouts.errors)
             self._emit_rounded(
@@ -256,8 +258,10 @@ class Backward(Pass):
     def _in_pieces(self, made: Map, readers: list[int], part: Part, cuts: Cuts, dy: Tile,
                    beside: Beside, tag) -> None:
         """The same with some output blocks of a reader at a time: raw sums, which begin with what
-        there is, and masked when all is there."""
-        element = beside.element
+        there is. What is masked goes by way of binary32: what never becomes an error must not count
+        as one that saturated."""
+        element, label = beside.element, self.graph.layers[readers[-1]].name
+        whole = Buffer(f"gradient of {made.name} before its mask", GROUP_WORDS * dy.buffer.words)
         for r in readers:
             layer = self.graph.layers[r]
             outputs = [blocks for i in range(cuts.pieces)
@@ -265,6 +269,8 @@ class Backward(Pass):
             begun = int(element is not None)
             sums = nests.split_sums(self.config, layer.name, dy.buffer.words, [1] * begun + [
                 layer.kernel**2 * len(blocks) for blocks in outputs])[begun:]
+            if beside.mask and r == readers[-1]:
+                sums[-1] = replace(sums[-1], after=whole, format=FormatCode.BINARY32)
             if element:
                 self.emit(constant.raw(self.config, f"sums of {layer.name}", element,
                                        self.memory.identity, sums[0].before), tag(r, "BP"))
@@ -277,9 +283,12 @@ class Backward(Pass):
                     self._emit_rounded(operation, layer.name, made, part, dy, tag(r, "BP"))
                 self.step.job += 1
             element = dy
-        beside = replace(beside, element=None)
+        if beside.mask:
+            operation = forms.masked(f"mask gradient of {made.name}", whole, beside.mask, dy)
+            self._emit_rounded(operation, label, made, part, dy)
+        beside = replace(beside, element=None, mask=None)
         if beside.reads:
-            self.emit(constant.through(self.config, f"{layer.name} BP", dy, dy, beside,
+            self.emit(constant.through(self.config, f"{label} BP", dy, dy, beside,
                                        self.memory.identity), tag(readers[-1], "BP"))
 
     def _finish(self, i: int, norm: Norm, tag: int) -> None:

@@ -113,8 +113,9 @@ class Forming:
         number = pools.Numbers.new(made.pool, above, made.shape, self.layouts.maps)
         self.emit(pools.largest(label, x, made.pool, made.relu,
                                 self.coefficients(layer, "forward", first), number=number))
-        self.emit(self.step.rounded(pools.error(label, dy, number, x, dx, made.pool, backward),
-                                    label, dx, stored.shape, part))
+        self.emit(self.step.rounded(
+            pools.error(label, dy, number, x, dx, made.pool, backward, part.rows), label, dx,
+            stored.shape, part))
         return dx
 
     @property

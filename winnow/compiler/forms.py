@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from isa.formats import FormatCode
 from isa.registers import Activation
+from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Tile
 from winnow.compiler.vector import E4M3, E5M2, K0, K1, K2, ONE, ZERO, Stream, T, X, Y, vector
@@ -71,6 +72,16 @@ def added(label: str, a: Tile, b: Tile, out: Tile, fmt: FormatCode,
                   activation=RELU if relu else PLAIN,
                   **{name: Stream(tile.buffer, fmt, steps(tile, side))
                      for name, tile in (("x", a), ("y", b), ("o0", out))})
+
+
+def masked(label: str, sums: Buffer, mask: Tile, out: Tile) -> Operation:
+    """out = sums where the mask is not zero, in E5M2; sums in binary32 that lie like it."""
+    side = out.layout.together
+    return vector(label, counts(out, side), (X, ONE, ZERO), activation=Activation.MASK,
+                  x=Stream(sums, FormatCode.BINARY32,
+                           tuple(GROUP_WORDS * s for s in steps(out, side))),
+                  z=Stream(mask.buffer, E4M3, steps(mask, side)),
+                  o0=Stream(out.buffer, E5M2, steps(out, side)))
 
 
 def error(label: str, dy: Tile, x: Tile, coefficients: Coefficients,

@@ -69,11 +69,12 @@ class Beside:
 @dataclass(frozen=True)
 class Sums:
     """A part of a reduction: what is added to its sums, exactly, and where they go, if they are
-    not rounded yet. Raw positions lie like the output."""
+    not rounded to the output yet. Positions of both lie like the output."""
 
     before: Buffer | None = None
     after: Buffer | None = None  # None: to the output
     passes: int = 0  # in `before`
+    format: FormatCode = FormatCode.RAW  # of `after`: raw, or rounded once to binary32
 
     def registers(self, start: int = 0) -> dict:
         """Registers, for sums that begin `start` words into their buffer."""
@@ -85,16 +86,18 @@ class Sums:
     @property
     def mode(self) -> dict:
         return ({"aux": AuxMode.RAW} if self.before else {}) | (
-            {"output": FormatCode.RAW} if self.after else {})
+            {"output": self.format} if self.after else {})
 
     @property
     def reads(self) -> list[Buffer]:
         return [self.before] if self.before else []
 
     def sizes(self, config: Config, size: int = 1) -> tuple[int, int]:
-        """Words of a position of output and aux, `size` of what is not raw."""
-        size = config.raw_words if self.after else size
-        return size, config.raw_words if self.before else size
+        """Words of a position of output and aux, `size` of what is not a sum."""
+        old = config.raw_words if self.before else size
+        if self.after:
+            size = config.raw_words if self.format == FormatCode.RAW else GROUP_WORDS
+        return size, old
 
     def out(self, config: Config, size: int = 1) -> Callable[..., dict]:
         """A function that gives the steps of output and aux for words of `size` a position; `aux`
@@ -334,7 +337,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         "tensor.stream.base": {"address": At(dy.buffer, dy.at(oy, ox))},
         "tensor.stream.window": bounds,
         "tensor.stationary.base": {"address": At(weights, TREES * (k * ky + kx))},
-        "tensor.output.base": {"address": At(sums.after, first * config.raw_words)
+        "tensor.output.base": {"address": At(sums.after, first * sums.sizes(config)[0])
                                if sums.after else At(dx.buffer, first)},
         "tensor.output.window": window(down, column, shape),
         "tensor.mode": {"stationary": E4M3, "stream": E5M2,

@@ -137,13 +137,13 @@ def largest(label: str, x: Tile, pool: Pool, relu: bool, coefficients: Coefficie
 
 
 def error(label: str, dy: Tile, number: Numbers, x: Tile, dx: Tile, pool: Pool,
-          coefficients: Coefficients | None) -> list[Operation]:
+          coefficients: Coefficients | None, rows: range) -> list[Operation]:
     """dx = K0 * dy + K1 * x + K2, dy added up over the windows that x won; dx may be x.
 
     Without coefficients it is dy there and zero elsewhere. Where windows overlap, sums are made in
-    binary32 and rounded once.
+    binary32 and rounded once, those of `rows` of the map: of others dy may lack some windows.
     """
-    sends = _Error(label, dy, number, x, dx, pool, coefficients)
+    sends = _Error(label, dy, number, x, dx, pool, coefficients, rows)
     return sends.apart() if pool.stride == pool.rows == pool.columns else sends.overlapping()
 
 
@@ -163,6 +163,7 @@ class _Error:
     dx: Tile
     pool: Pool
     coefficients: Coefficients | None
+    rows: range
 
     @property
     def together(self) -> int:
@@ -186,11 +187,13 @@ class _Error:
                                               GROUP_WORDS * self.dx.buffer.words))
         places = [self._place(r, c, BINARY32, sums, GROUP_WORDS)
                   for r, c in _rectangles(self.pool, self.x, self.dy)]
-        counts = self._counts(shape.width, shape.height)
+        counts = self._counts(shape.width, len(self.rows))
+        first = self.dx.at(self.rows.start - self.dx.row, 0)
         whole = Stream(sums.buffer, BINARY32, self._large(sums, GROUP_WORDS))
         return [*self._rest(0, 0, shape.height, shape.width, whole), *chain(*places),
-                vector(self.label, counts, (X, ONE, ZERO), x=whole,
-                       o0=Stream(self.dx.buffer, E5M2, self._large(self.dx)))]
+                vector(self.label, counts, (X, ONE, ZERO),
+                       x=replace(whole, offset=GROUP_WORDS * first),
+                       o0=Stream(self.dx.buffer, E5M2, self._large(self.dx), first))]
 
     def _counts(self, columns: int, rows: int) -> tuple[int, ...]:
         """Loops over a rectangle of all images and blocks."""
