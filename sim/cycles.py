@@ -14,17 +14,14 @@ from isa.registers import (
     POSITIONS,
     REDUCED,
     ROWS,
-    VECTOR_INPUTS,
     VECTOR_OUTPUTS,
-    Activation,
-    Operand,
     Reduce,
     Unit,
 )
 from sim.draining import Draining
 from sim.feeding import Feeding
 from sim.loops import nest
-from sim.registers import Registers, datapath_counts
+from sim.registers import Registers, datapath_counts, used_inputs
 
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
 
@@ -118,7 +115,7 @@ def vector(config: Config, registers: Registers) -> int:
     turned = LANES * any(mode["enable"] and mode["turn"] for mode in enabled)
     wide = FormatCode.BINARY32 in formats
     codes = sum(FORMATS[code].group_words for code in formats if code != FormatCode.BINARY32)
-    inputs = [registers["vector.inputs"][i] for i in _inputs(registers)]
+    inputs = [registers["vector.inputs"][i] for i in used_inputs(registers)]
     across = ACROSS_CYCLES * registers["vector.tally"]["across"]
     read = max((FORMATS[code].group_words for code in inputs), default=0)
     counted = LANES_COUNTED if registers["vector.tally"]["histogram"] else 0
@@ -141,17 +138,6 @@ def vector(config: Config, registers: Registers) -> int:
                   nests * nest + -(-gap // max(nest // inner, 1)))
     return (STAGES + read + gap + (rounds - 1) * a_round + (nests - 1) * nest
             + (last - last // inner) + after)
-
-
-def _inputs(registers: Registers) -> list[str]:
-    """The inputs of a vector operation that are read."""
-    op = registers["vector.op"]
-    named = {op[o] for o in "abcdef"}
-    if op["activation"] == Activation.MASK or op["gate"]:
-        named.add(Operand.Z)
-    if op["reduce"] == Reduce.MAX and registers["vector.o1.mode"]["enable"]:
-        named.add(Operand.X)
-    return [i for i in VECTOR_INPUTS if Operand[i.upper()] in named]
 
 
 def move(config: Config, registers: Registers, memory: Memory, live: list[int] | None = None

@@ -1,7 +1,16 @@
 """Register values as the model holds them: name to field to value."""
 
 from isa import fields
-from isa.registers import BY_INDEX, VECTOR_LOOPS, Unit, of_unit
+from isa.registers import (
+    BY_INDEX,
+    VECTOR_INPUTS,
+    VECTOR_LOOPS,
+    Activation,
+    Operand,
+    Reduce,
+    Unit,
+    of_unit,
+)
 
 Registers = dict[str, dict[str, int]]
 Values = frozenset[tuple[int, int]]  # of registers: index, value
@@ -34,3 +43,14 @@ def datapath_counts(registers: Registers, datapaths: int) -> dict[str, int]:
         loop = VECTOR_LOOPS[split - 1]
         counts[loop] = -(-counts[loop] // datapaths)
     return counts
+
+
+def used_inputs(registers: Registers) -> list[str]:
+    """The inputs of a vector operation that are read."""
+    op = registers["vector.op"]
+    named = {op[o] for o in "abcdef"}
+    if op["activation"] == Activation.MASK or op["gate"]:
+        named.add(Operand.Z)
+    if op["reduce"] == Reduce.MAX and registers["vector.o1.mode"]["enable"]:
+        named.add(Operand.X)
+    return [i for i in VECTOR_INPUTS if Operand[i.upper()] in named]
