@@ -122,6 +122,7 @@ class TensorTraffic:
     def mark(self, done: float, reads: list[int], writes: list[int]) -> None:
         """Enter what is wanted in the cycles from share `done` on."""
         block, number = self.cycles / self.blocks, int(done * self.blocks)
+        self.late = [0] * len(self.streams)  # cycles that a stream is behind one it met
         while (start := (number - done * self.blocks) * block) < len(reads):
             self._feed(number, start, reads)
             self._drain(number - 1, start, block / self.drained, reads, writes)
@@ -132,19 +133,19 @@ class TensorTraffic:
         length, words = len(reads), self.passes * self.positions
         skipped = max(0, int(-start * self.pace))
         items = min(words - skipped, int(length * self.pace) + 1)
-        for stream in self.streams:
+        for n, stream in enumerate(self.streams):
             for i, mask in enumerate(stream.masks(number * words + skipped, items)):
-                cycle = int(start + (skipped + i) / self.pace)
-                if 0 <= cycle < length:
-                    reads[cycle] |= mask
+                cycle = int(start + (skipped + i) / self.pace) + self.late[n]
+                moved = _enter(reads, cycle, mask)
+                self.late[n] += moved - cycle
         for present in range(self.passes):
             begins = int(start + present * self.positions / self.pace)
             if -TREES < begins < length:
                 following = number * self.passes + present + 1
                 for tile in self.tiles:
-                    for i, mask in enumerate(tile.masks(following * TREES, TREES)):
-                        if 0 <= begins + i < length:
-                            reads[begins + i] |= mask
+                    cycle = begins
+                    for mask in tile.masks(following * TREES, TREES):
+                        cycle = _enter(reads, cycle, mask) + 1
 
     def _drain(self, number: int, start: float, most: float, reads: list[int],
                writes: list[int]) -> None:
@@ -164,6 +165,16 @@ class TensorTraffic:
                     if 0 <= cycle < length:
                         used[cycle] |= mask
                 offset += stream.size
+
+
+def _enter(used: list[int], cycle: int, mask: int) -> int:
+    """The cycle, from `cycle` on, in which a word gets its bank; cycles before the first one have
+    room for all."""
+    while 0 <= cycle < len(used) and used[cycle] & mask:
+        cycle += 1
+    if 0 <= cycle < len(used):
+        used[cycle] |= mask
+    return cycle
 
 
 class VectorTraffic:
