@@ -7,22 +7,28 @@ trap are not looked at.
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from isa.config import LANES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from isa.registers import (
     BLOCKS,
     POSITIONS,
     REDUCED,
+    REDUCTION,
     ROWS,
     VECTOR_OUTPUTS,
+    AuxMode,
     Reduce,
+    StatsMode,
     Unit,
 )
-from sim.draining import Draining
+from sim.draining import Beside, Draining
 from sim.feeding import Feeding
 from sim.loops import nest
 from sim.registers import Registers, datapath_counts, used_inputs
 
+SPARE = 2  # times as many words to feed as to read beside: the drain waits for its sums
 ACCUMULATORS = 2  # blocks that a core holds: one is fed while the other is drained
 
 STAGES = 21  # cycles of a vector operation on one group, beside its inputs and outputs
@@ -78,23 +84,55 @@ def tensor(config: Config, registers: Registers) -> int:
     counts["core"] = positions["cores"]
     groups, merge = (registers["tensor.groups"][name] for name in ("groups", "merge"))
     feeds = [Feeding(config, registers, counts, group) for group in range(groups)]
-    drain = Draining(config, registers, prod(counts[p] for p in POSITIONS), counts["core"],
-                     groups if merge else 1)
+    merged = groups if merge else 1
+    drain = Draining(config, registers, prod(counts[p] for p in POSITIONS), counts["core"], merged,
+                     _beside(config, registers, counts, feeds, groups // merged))
     statistics = _statistics(registers, counts)
     # From a word to its sum; operands of several tiles are registered behind their multiplexers.
     after = config.tree_stages + 1 + (config.slot > 1)
     free = [[0] * ACCUMULATORS for _ in feeds]
+
+    def fed(block: int) -> list[int]:
+        """The cycle in which the sums of a block are complete, by group."""
+        return [feed.block(room[block % ACCUMULATORS]) + after
+                for feed, room in zip(feeds, free, strict=True)]
+
+    following = fed(0)
     for block, addresses in enumerate(statistics):
-        half = block % ACCUMULATORS
-        complete = [feed.block(room[half]) + after
-                    for feed, room in zip(feeds, free, strict=True)]
+        complete = following
+        if block + 1 < len(statistics):  # it is fed while this one is drained
+            following = fed(block + 1)
         if merge:
             done = [drain.block(max(complete) + groups - 1, addresses)] * groups
         else:
             done = [drain.block(cycle, addresses) for cycle in complete]
         for room, cycle in zip(free, done, strict=True):
-            room[half] = cycle
+            room[block % ACCUMULATORS] = cycle
     return drain.finish() + 1
+
+
+def _beside(config: Config, registers: Registers, counts: dict[str, int], feeds: list[Feeding],
+            groups: int) -> Beside | None:
+    """What the drain reads beside the sums, unless the drain has time to spare: then it may wait
+    for its banks."""
+    mode = registers["tensor.mode"]
+    wanted = {"aux": mode["aux"] == AuxMode.ELEMENT, "mask": mode["mask"],
+              "norm": mode["stats"] == StatsMode.NORM}
+    used = [name for name in wanted if wanted[name]]
+    feed = prod(counts[loop] for loop in REDUCTION)
+    if not used or mode["aux"] == AuxMode.RAW or feed > SPARE * counts["core"] * groups * len(used):
+        return None
+    order = (*BLOCKS[::-1], "group", "core", *POSITIONS[::-1])
+    counts = counts | {"group": groups}
+    banks = []
+    for name in used:
+        strides = "tensor.output" if name == "aux" else "tensor.aux"
+        address = nest(registers, strides, counts, order, window=False).address
+        shift = (registers[f"tensor.{name}.base"]["address"]
+                 - registers[f"{strides}.base"]["address"])
+        banks.append((address + shift) % config.banks)
+    return Beside(np.stack(banks, axis=-1).ravel().tolist(), len(used),
+                  lambda cycle: {bank for feed in feeds for bank in feed.banks(cycle)})
 
 
 def _statistics(registers: Registers, counts: dict[str, int]) -> list[list[int]]:

@@ -5,6 +5,8 @@ it has words to write or to meet; all stages move together, empty ones too, so a
 costs its cycle.
 """
 
+from collections.abc import Callable, Container
+
 from isa.config import TREES, Config
 from isa.formats import FormatCode
 from isa.registers import AuxMode, StatsMode
@@ -28,13 +30,14 @@ class Draining:
     ----------
     positions, cores : of a block and of a group
     merged : groups whose sums are added, 1 without `merge`
+    beside : what it reads beside the sums, where that may have to wait for its banks
     """
 
     def __init__(self, config: Config, registers: Registers, positions: int, cores: int,
-                 merged: int):
+                 merged: int, beside: "Beside | None" = None):
         mode = registers["tensor.mode"]
         output = FormatCode(mode["output"])
-        self.positions, self.cores = positions, cores
+        self.positions, self.cores, self.beside = positions, cores, beside
         self.raw = output is FormatCode.RAW
         self.serial = self.raw or mode["aux"] == AuxMode.RAW
         self.high = config.raw_words - TREES
@@ -52,6 +55,7 @@ class Draining:
         self.turn = TURN_CYCLES if mode["turn_output"] else 0
         self.pipe = [EMPTY] * (VALUE_STAGE if self.wide else CODE_STAGE)
         self.step = 0  # cycle of the last step
+        self.held = 1  # cycles that the last stage holds its position
         self.bias_from = 0  # cycle from which the next bias is there
         self.next = 0  # cycle in which the next position can be there
         self.end = 0  # cycle of the last write so far
@@ -103,7 +107,7 @@ class Draining:
 
     def _following(self) -> int:
         """The cycle of the next step."""
-        cycle = self.step + (self.hold if self.pipe[-1] else 1)
+        cycle = self.step + (self.held if self.pipe[-1] else 1)
         if self.bias and self.pipe[BIAS_STAGE - 1]:
             cycle = max(cycle, self.bias_from)
         return cycle
@@ -114,4 +118,37 @@ class Draining:
             self.bias_from = self.step + BIAS_CYCLES
         self.pipe = [entering, *self.pipe[:-1]]
         if self.pipe[-1]:
-            self.end = self.step + self.hold
+            self.held = max(self.hold, self.beside.met(self.step)) if self.beside else self.hold
+            self.end = self.step + self.held
+
+
+class Beside:
+    """Words that meet the sums in the last stage: read in order through one port, which loses a
+    bank to streams and tiles.
+
+    Parameters
+    ----------
+    banks : of all words, in order
+    count : of them for a position
+    taken : the banks that streams and tiles read in a cycle
+    """
+
+    AHEAD = 2  # words that the port's reader keeps
+
+    def __init__(self, banks: list[int], count: int, taken: Callable[[int], Container[int]]):
+        self.banks, self.count, self.taken = banks, count, taken
+        self.number = 0  # of the next word to meet its sum
+        self.asked = 0  # cycle in which the word before was read
+        self.met_in = [0] * self.AHEAD  # cycles in which the last ones met theirs
+
+    def met(self, step: int) -> int:
+        """Cycles that the next position takes, which is there from cycle `step` on."""
+        cycle = step - 1
+        for bank in self.banks[self.number:self.number + self.count]:
+            self.asked = max(self.asked, self.met_in[-self.AHEAD]) + 1
+            while bank in self.taken(self.asked):
+                self.asked += 1
+            cycle = max(cycle, self.asked) + 1
+            self.met_in = [*self.met_in[1:], cycle]
+        self.number += self.count
+        return cycle - step + 1

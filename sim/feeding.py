@@ -5,6 +5,7 @@ read one a cycle by a port of each core while the present pass goes on. A tile w
 stream or the port of a lower core reads in the same cycle comes later.
 """
 
+from bisect import bisect_right
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +29,7 @@ class Feeding:
     Attributes
     ----------
     swapped : the cycle in which the present tile was complete and the one before through
+    begun : first cycles of all passes so far
     """
 
     def __init__(self, config: Config, registers: Registers, counts: dict[str, int], group: int):
@@ -41,6 +43,7 @@ class Feeding:
                              fixed | {"core": core}) for core in self.cores]
         self.shift = TURNED if registers["tensor.mode"]["turn_stream"] else 0
         self.number = -1  # of the present pass
+        self.begun: list[int] = []
         self.late = False  # the next pass has to wait for its tile
         # A stream that leaves a bank in each cycle holds up a word of a tile for one: a long pass
         # hides all of that.
@@ -54,12 +57,25 @@ class Feeding:
         for _ in range(self.passes):
             self.number += 1
             first = max(self.swapped + 1, room)
+            self.begun.append(first)
             last = first + self.positions - 1
             gap = first > self.swapped + 1 or self.late
             ready = 0 if self.hidden else self._load(first, 1, gap)
             self.late = ready > last
             self.swapped = max(ready, last)
         return first
+
+    def banks(self, cycle: int) -> list[int | None]:
+        """What the stream and the tiles read in a cycle of a pass that has begun; tiles as if none
+        of them had to wait."""
+        number = bisect_right(self.begun, cycle + 1) - 1
+        if number < 0:
+            return []
+        place, following = cycle + 1 - self.begun[number], number + 1
+        found = [self.stream.bank(number, place)] if place < self.positions else []
+        if place < TREES and following < self.stream.passes:
+            found += [tile.bank(following, place) for tile in self.tiles]
+        return found
 
     def _load(self, first: int, words: int, gap: bool) -> int:
         """The cycle in which the tile after the present one is complete, of which `words` were read
