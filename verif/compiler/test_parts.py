@@ -12,7 +12,7 @@ from verif.reference import convolution
 from winnow.compiler import gradients, nests
 from winnow.compiler.nests import Beside, Sums
 from winnow.compiler.tiles import Part, equal
-from winnow.layout import weight_tiles
+from winnow.layout import layer_tiles, weight_tiles
 
 CASES = range(40)
 
@@ -26,8 +26,8 @@ class Parts(Bench):
         return [part for i in range(count) if (part := equal(len(whole), count, i))]
 
     def weights_between(self, codes, outputs: range, inputs: range):
-        return self.put(weight_tiles(codes[8 * outputs.start:8 * outputs.stop,
-                                           8 * inputs.start:8 * inputs.stop]))
+        part = codes[8 * outputs.start:8 * outputs.stop, 8 * inputs.start:8 * inputs.stop]
+        return self.put(layer_tiles(self.layer, part, self.layouts))
 
 
 @SLOTS

@@ -14,35 +14,20 @@ from verif.compiler.test_nests import random_layer
 from verif.reference import convolution
 from winnow.compiler import turned
 from winnow.compiler.forms import Coefficients
-from winnow.compiler.layouts import Layout
+from winnow.compiler.layouts import Layouts
 from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.operations import Buffer
-from winnow.compiler.tiles import Part, Tile
+from winnow.compiler.tiles import Part
 from winnow.compiler.turned import LiveWeights, TurnedTile
-from winnow.layout import channel_blocks, weight_tiles
+from winnow.layout import weight_tiles
 from winnow.network import Shape
 
-SLOT = 4
 
-
-def bench_of(name: str) -> Bench:
-    bench = Bench(name, random_layer)
-    bench.config = bench.config.with_(slot=SLOT, reach=2)
+def bench_of(name: str, slot: int) -> Bench:
+    bench = Bench(name, random_layer, slot)
+    bench.config = bench.config.with_(reach=2)
     bench.images = int(bench.generator.choice([8, 16]))
     return bench
-
-
-def lain(bench: Bench, codes: np.ndarray, part: Part, whole: Shape, layout: Layout) -> Tile:
-    """A part of a map, given as codes (image, row, column, channel)."""
-    blocks = channel_blocks(codes[:, part.rows.start:part.rows.stop])
-    if layout.channels_last:
-        blocks = blocks.transpose(0, 2, 3, 1, 4)
-    elif layout.together > 1:
-        groups = blocks.reshape(-1, layout.together, *blocks.shape[1:])
-        blocks = groups.transpose(0, 2, 3, 4, 1, 5)
-    bench.next = -(-bench.next // SLOT) * SLOT
-    return Tile(bench.put(blocks), len(part.images), part.shape(whole), part.rows.start,
-                part.blocks.start, layout)
 
 
 def drawn(bench: Bench, fmt, shape: Shape) -> np.ndarray:
@@ -51,7 +36,6 @@ def drawn(bench: Bench, fmt, shape: Shape) -> np.ndarray:
 
 def room(bench: Bench, part: Part, shape: Shape, stride: int, inside: bool) -> TurnedTile:
     tile = TurnedTile.new(bench.config, "", part, shape, stride, inside)
-    bench.next = -(-bench.next // SLOT) * SLOT
     return replace(tile, buffer=bench.buffer(tile.buffer.words))
 
 
@@ -69,8 +53,8 @@ def summed(array: np.ndarray) -> np.ndarray:
 def test_weight_gradient(case):
     """In one piece, or the sums of some rows raw and added to those of the others; with a random
     mask of weights in every third case, and some rows of the kernel in every fourth."""
-    bench = bench_of(f"turned {case}")
-    layer, generator = bench.layer, bench.generator
+    bench = bench_of(f"turned {case}", (2, 4, 8)[case % 8 % 3])
+    layer = bench.layer
     raw_words, pruned = bench.config.raw_words, case % 3 == 0
     x, dy = drawn(bench, E4M3, layer.input), drawn(bench, E5M2, layer.output)
     expected = convolution.weight_gradient(
@@ -100,10 +84,9 @@ def test_weight_gradient(case):
         for band in bands:
             rows = layer.rows_read(band)
             part = Part.of(layer.input, range(bench.images), rows)
-            layouts = generator.choice(2, 2)
-            xs = lain(bench, x, part, layer.input, Layout(channels_last=bool(layouts[0])))
-            errors = lain(bench, dy, Part.of(layer.output, range(bench.images), band),
-                          layer.output, Layout(SLOT if layouts[1] else 1))
+            xs = bench.put_map(E4M3, summed(x), layer.input, part)
+            errors = bench.put_map(E5M2, summed(dy), layer.output,
+                                   Part.of(layer.output, range(bench.images), band))
             stream = room(bench, part, layer.input, layer.stride, pruned)
             for operation in turned.turn("turn", xs, stream):
                 bench.run(operation)
@@ -127,15 +110,16 @@ def test_weight_gradient(case):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("layout", [Layout(), Layout(channels_last=True)])
-def test_turned_map_is_formed(layout, stride):
-    """relu(a x + b) with coefficients by channel, for two groups of images, from each layout."""
-    bench = bench_of("formed and turned")
+@pytest.mark.parametrize("slot", [1, 4])
+def test_turned_map_is_formed(slot, stride):
+    """relu(a x + b) with coefficients by channel, for two groups of images."""
+    bench = bench_of("formed and turned", 4)
+    bench.layouts = Layouts.of(bench.config.with_(slot=slot, reach=0))  # either way to lay out maps
     bench.images, shape = 16, Shape(21, 5, 7)
     x = drawn(bench, E4M3, shape)
     factors = bench.generator.standard_normal((3, 3, 8)).astype(np.float32)
     part = Part.of(shape, range(16), range(1, 4))
-    tile = lain(bench, x, part, shape, layout)
+    tile = bench.put_map(E4M3, summed(x), shape, part)
     for inside in (False, True):
         stream = room(bench, part, shape, stride, inside)
         for operation in turned.turn("turn", tile, stream,
