@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hdl.bodies import verilog_files
 from hdl.cache import cached, digest
 from hdl.emit import Emitted
 from synth import yosys
@@ -73,19 +72,21 @@ def map_design(design: Emitted, mapping: Mapping, *, flat: bool) -> Mapped:
     flat : all but memories becomes one module before it is mapped
     """
     verilog, memories = by_shape(design.verilog)
-    key = digest([verilog, repr(mapping), str(flat), yosys.version(), *verilog_files(),
-                  Path(__file__)])
+    boxes = "\n".join([PASSED_GATE] + [memory.body for memory in memories])
+    files = [m.module for m in memories if m.kind == "regfile" or mapping.whole]
+    if mapping.whole and f" {CLOCK_GATE} " in verilog:
+        files.append(CLOCK_GATE)
+    shares = _shares(_modules(verilog), files, design.top, flat)
+    scripts = {f"map{i}": _script(design.top, shares, i, mapping, flat)
+               for i in range(len(shares))}
+    key = digest([verilog, boxes, repr(scripts), mapping.key, yosys.version()])
 
     def make(directory: Path) -> None:
         begin = time.monotonic()
         (directory / "design.v").write_text(verilog)
-        (directory / "boxes.v").write_text("\n".join(
-            [PASSED_GATE] + [memory.body for memory in memories]))
-        files = [m.module for m in memories if m.kind == "regfile" or mapping.whole]
-        shares = _shares(_modules(verilog), files + [CLOCK_GATE] * mapping.whole, design.top, flat)
+        (directory / "boxes.v").write_text(boxes)
         print(f"synth: mapping {design.top} in {len(shares)} processes", file=sys.stderr)
-        yosys.run_all({f"map{i}": _script(design.top, shares, i, mapping, flat)
-                       for i in range(len(shares))}, directory)
+        yosys.run_all(scripts, directory)
         (directory / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
 
     directory = cached("synth", f"{design.top}-{mapping.name}", key, make)

@@ -70,6 +70,20 @@ def clocks(said: str) -> dict[str, float]:
     return {name: float(value) for name, value in _CLOCK.findall(said)}
 
 
+def joined(mapped: Mapped, top: str, directory: Path) -> None:
+    """Writes `top`.json for nextpnr: a mapped design inside of the module in `top`.v, which has
+    the design as a black box."""
+    cells = "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v"
+    yosys.run_all({f"{top}-outside": [
+        cells, f"read_verilog {top}.v", f"hierarchy -check -top {top}",
+        "synth_lattice -family ecp5 -noflatten -run coarse:check",
+        f"select {top}", f"write_rtlil -selected {top}.il"]}, directory)
+    yosys.run_all({f"{top}-whole": [
+        cells, f"read_rtlil {top}.il", *(f"read_rtlil {path}" for path in mapped.netlists),
+        f"hierarchy -check -top {top}", "flatten -noscopeinfo", "opt_clean -purge",
+        "blackbox =A:whitebox", f"write_json {top}.json"]}, directory)
+
+
 def route(mapped: Mapped, part: str) -> dict:
     """Places and routes a mapped design, its ports behind registers of a scan chain.
 
@@ -83,14 +97,7 @@ def route(mapped: Mapped, part: str) -> dict:
     if not kept.exists():
         begin = time.monotonic()
         (directory / "harness.v").write_text(_harness(top, (directory / "design.v").read_text()))
-        cells = "read_verilog -lib -specify +/lattice/cells_sim.v +/lattice/cells_bb.v"
-        yosys.run([cells, "read_verilog harness.v", "hierarchy -check -top harness",
-                   "synth_lattice -family ecp5 -noflatten -run coarse:check",
-                   "select harness", "write_rtlil -selected harness.il"], directory)
-        yosys.run([cells, "read_rtlil harness.il",
-                   *(f"read_rtlil {path.name}" for path in mapped.netlists),
-                   "hierarchy -check -top harness", "flatten -noscopeinfo", "opt_clean -purge",
-                   "write_json harness.json"], directory)
+        joined(mapped, "harness", directory)
         print(f"synth: placing and routing {top} on LFE5U-{part}", file=sys.stderr)
         said = run([f"--{part}", "--package", "CABGA381", "--json", "harness.json",
                     "--lpf-allow-unconstrained", "--seed", str(SEED), "--timing-allow-fail",
@@ -103,14 +110,25 @@ def route(mapped: Mapped, part: str) -> dict:
     return json.loads(kept.read_text())
 
 
+def ports(top: str, verilog: str) -> list[tuple[str, int, str]]:
+    """Direction, width and name of the ports of a module."""
+    module = re.search(rf"(?ms)^module \\?{top} *\(.*?^endmodule", verilog)[0]
+    return [(direction, int(high or 0) + 1, name)
+            for direction, high, name in _PORT.findall(module)]
+
+
+def box(top: str, verilog: str) -> str:
+    """A module as a black box."""
+    declared = ", ".join(f"{direction} [{width - 1}:0] {name}"
+                         for direction, width, name in ports(top, verilog))
+    return f"(* blackbox *)\nmodule {top} ({declared});\nendmodule\n"
+
+
 def _harness(top: str, verilog: str) -> str:
     """A module that shifts the inputs of `top` in and the exclusive or of its outputs out, all
     behind registers: a unit has more ports than a part has pins."""
-    module = re.search(rf"(?ms)^module \\?{top} *\(.*?^endmodule", verilog)[0]
-    inputs, outputs, connections, ports = 0, 0, [], []
-    for direction, high, name in _PORT.findall(module):
-        width = int(high or 0) + 1
-        ports.append(f"{direction} [{width - 1}:0] {name}")
+    inputs, outputs, connections = 0, 0, []
+    for direction, width, name in ports(top, verilog):
         if name in ("clk", "rst"):
             connections.append(f".{name}({name})")
         elif direction == "input":
@@ -133,10 +151,4 @@ def _harness(top: str, verilog: str) -> str:
     {newline.join(connections)}
   );
 endmodule
-
-(* blackbox *)
-module {top} (
-  {newline.join(ports)}
-);
-endmodule
-"""
+{box(top, verilog)}"""

@@ -122,6 +122,17 @@ def _parser() -> argparse.ArgumentParser:
                        help="write the figures there; beside it a table and a picture")
     synth.set_defaults(command=_synth)
 
+    bitstream = commands.add_parser(
+        "bitstream", help="place and route a chip with memory and serial bridge for a board")
+    _config_options(bitstream)
+    bitstream.add_argument("--board", required=True, metavar="NAME",
+                           help="ulx3s-85f, ulx3s-45f, ulx3s-25f or ulx3s-12f")
+    bitstream.add_argument("--memory-kib", type=int, default=128, metavar="N",
+                           help="external memory, in block memory (default: %(default)s)")
+    bitstream.add_argument("--out", type=Path, default=Path("build/board"), metavar="DIR",
+                           help="where winnow.bit and report.json go (default: %(default)s)")
+    bitstream.set_defaults(command=_bitstream)
+
     baseline = commands.add_parser(
         "baseline", help="compare the main figures of synthesis with the committed ones")
     baseline.add_argument("--write", action="store_true", help="commit to the present ones")
@@ -268,6 +279,16 @@ def _synth(options) -> None:
     if options.json:
         for path in synthesis.write(figures, options.json):
             print(f"written            {path}")
+
+
+def _bitstream(options) -> None:
+    from synth import boards
+
+    files.check_folder(options.out)
+    report = boards.build(options.board, _config(options), options.memory_kib * 1024, options.out)
+    for name, value in report.items():
+        print(f"{name:<18} {value}")
+    files.write_json(options.out / "report.json", report)
 
 
 def _baseline(options) -> int:
