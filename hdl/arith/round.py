@@ -83,6 +83,7 @@ class Rounder(wiring.Component):
         s1_nan = Signal(reset_less=True)
         s1_infinite = Signal(reset_less=True)
         s1_exponent = Signal(ROUNDER_EXPONENT_BITS, reset_less=True)
+        s1_count = Signal.like(count, reset_less=True)  # what the left shift takes off it
         s1_kept = Signal(SIGNIFICAND_BITS, reset_less=True)
         s1_guard = Signal(reset_less=True)
         s1_sticky = Signal(reset_less=True)
@@ -91,7 +92,8 @@ class Rounder(wiring.Component):
                 s1_sign.eq(self.sign),
                 s1_nan.eq(self.nan),
                 s1_infinite.eq(self.infinite),
-                s1_exponent.eq(Mux(below, 1, self.exponent - count)),
+                s1_exponent.eq(Mux(below, 1, self.exponent)),
+                s1_count.eq(Mux(below, 0, count)),
                 s1_kept.eq(shifted[width - SIGNIFICAND_BITS:]),
                 s1_guard.eq(shifted[width - SIGNIFICAND_BITS - 1]),
                 s1_sticky.eq(shifted[:width - SIGNIFICAND_BITS - 1] != 0),
@@ -104,7 +106,7 @@ class Rounder(wiring.Component):
         s2_out = Signal(32, reset_less=True)
         m.d.comb += [
             up.eq(s1_guard & (s1_sticky | s1_kept[0])),
-            field.eq(Mux(s1_kept[-1], s1_exponent, 0)),
+            field.eq(Mux(s1_kept[-1], s1_exponent - s1_count, 0)),
             rounded.eq(Cat(s1_kept[:FRACTION_BITS], field) + up),
             self.out.eq(s2_out),
         ]

@@ -61,13 +61,14 @@ class ToFp8(wiring.Component):
         ]
 
         s1 = {name: Signal(shape, name=f"s1_{name}", reset_less=True) for name, shape in (
-            ("significand", SIGNIFICAND_BITS), ("above", EXPONENT_BITS - 1),
+            ("placed", SIGNIFICAND_BITS + 1), ("above", EXPONENT_BITS - 1),
             ("right", SHIFT_BITS), ("sign", 1), ("nan", 1), ("infinite", 1), ("format", 1),
             ("stochastic", 1), ("random", RANDOM_BITS))}
         far = (1 << SHIFT_BITS) - 1  # shifts everything below the last bit that rounding looks at
         with m.If(self.en):
             m.d.sync += [
-                s1["significand"].eq(shifted),
+                # the last bit of both formats in the same place
+                s1["placed"].eq(Mux(self.format, shifted, shifted << 1)),
                 s1["above"].eq(Mux(s0_above < 0, 0, s0_above)),
                 s1["right"].eq(Mux(s0_above >= 0, 0, Mux(s0_below > far, far, s0_below))),
                 s1["sign"].eq(value.sign),
@@ -101,13 +102,10 @@ class ToFp8(wiring.Component):
 
     def _round(self, m: Module, s1: dict):
         """The code below the sign as if exponents went on upwards."""
-        # The fixed point is 4 kept bits, of E5M2 the last 3, and then all that is below them, so
-        # that the last bit of both formats is in the same place.
+        # The fixed point is 4 kept bits, of E5M2 the last 3, and then all that is below them.
         width = SIGNIFICAND_BITS + 1
         below = width - KEPT_BITS
-        placed = Signal(width)
-        m.d.comb += placed.eq(Mux(s1["format"], s1["significand"], s1["significand"] << 1))
-        grid = shift_right_sticky(m, "s1", placed, s1["right"])
+        grid = shift_right_sticky(m, "s1", s1["placed"], s1["right"])
         kept, rest = grid[below:], grid[:below]
 
         up = Signal()
