@@ -159,6 +159,21 @@ def _parser() -> argparse.ArgumentParser:
     phases.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     phases.set_defaults(command=_phases)
 
+    sparsity = benches.add_parser(
+        "sparsity", help="what zeros are worth: one layer, each phase, from dense to sparse")
+    _config_options(sparsity, "bench")
+    sparsity.add_argument("--densities", metavar="D,...", help="shares that are not zero")
+    sparsity.add_argument("--channels", type=int, default=64, metavar="C",
+                          help="of the layer's input and output (default: %(default)s)")
+    sparsity.add_argument("--size", type=int, default=16, metavar="PIXELS",
+                          help="rows and columns of its maps (default: %(default)s)")
+    sparsity.add_argument("--images", type=int, default=8, metavar="N",
+                          help="(default: %(default)s)")
+    sparsity.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
+    sparsity.add_argument("--json", type=Path, metavar="FILE",
+                          help="write the figures there, and a plot beside them")
+    sparsity.set_defaults(command=_sparsity)
+
     program = commands.add_parser("program", help="compile a training step to assembly")
     _config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
@@ -342,6 +357,30 @@ def _phases(options) -> int:
     if options.json:
         files.write_json(options.json, step.as_json())
     return 0 if step.equal else 1
+
+
+def _sparsity(options) -> int:
+    from winnow.bench import sparsity
+
+    options.config = options.config or "bench"
+    chip, densities = _config(options), list(sparsity.DENSITIES)
+    if options.cores is not None:
+        chip = chip.with_(cores=options.cores)
+    if options.densities is not None:
+        try:
+            densities = [float(density) for density in options.densities.split(",")]
+        except ValueError:
+            raise UserError(f"--densities {options.densities}: must be D,D,... with numbers above "
+                            f"0, at most 1") from None
+    if options.json:
+        files.check_folder(options.json.parent)
+    results = list(sparsity.measure(chip, options.channels, options.size, options.images,
+                                    densities))
+    print(sparsity.table(results))
+    if options.json:
+        files.write_json(options.json, sparsity.as_json(results))
+        files.write(options.json.with_suffix(".png"), sparsity.picture(results))
+    return 0 if all(result.equal for result in results) else 1
 
 
 def _program(options) -> None:

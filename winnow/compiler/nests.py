@@ -138,13 +138,15 @@ def stats_words(config: Config) -> int:
 
 
 def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
-            bias: Buffer | None, stats: Buffer | None, sums: Sums = ALL) -> Operation:
+            bias: Buffer | None, stats: Buffer | None, sums: Sums = ALL,
+            cores: int | None = None) -> Operation:
     """y = x * weights, perhaps + bias and ReLU, in E4M3; statistics of y by channel in `stats`.
 
     `x` and `y` are parts of the layer's maps, and `weights` those between their blocks; x holds
-    all rows that y needs. Bias and statistics are of all blocks.
+    all rows that y needs. Bias and statistics are of all blocks. `cores` is how many a group has at
+    most.
     """
-    g = grouping(config, y.shape.blocks, x.images, y.shape.height)
+    g = grouping(config, y.shape.blocks, x.images, y.shape.height, cores)
     cut = Cut.of(config.block, g.rows, y.shape.width, g.images, exact=g.by_rows)
     s, k, pad, xs, ys = layer.stride, layer.kernel, layer.padding, x.strides, y.strides
     tile = TREES * k * k  # words from one channel block's weights to the next
@@ -283,12 +285,13 @@ def reaches(layer: Layer, row: int, column: int) -> bool:
 
 
 def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, row: int,
-             column: int, beside: Beside, sums: Sums = ALL) -> Operation | None:
+             column: int, beside: Beside, sums: Sums = ALL,
+             cores: int | None = None) -> Operation | None:
     """dx = dy convolved with the transposed weights, for inputs of one parity of row and column
     (modulo the stride), in E5M2; None if dx has no such row.
 
     `dy` and `dx` are parts of the layer's maps, and `weights` those between their blocks; dy holds
-    all rows that dx needs.
+    all rows that dx needs. `cores` is how many a group has at most.
     """
     s, k, linear = layer.stride, layer.kernel, layer.is_linear
     pixels = dx.shape.pixels if linear else 1
@@ -298,7 +301,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     if rows <= 0:
         return None
     together = dy.layout.together
-    g = grouping(config, dx.shape.blocks if pixels == 1 else pixels, dx.images // together, rows)
+    g = grouping(config, dx.shape.blocks if pixels == 1 else pixels, dx.images // together, rows,
+                 cores)
     cut = backward_cut(config, dx, g.rows, columns, g)
     (ky, taps_y, oy), (kx, taps_x, ox) = (
         taps(k, s, layer.padding, parity) for parity in (row, column))

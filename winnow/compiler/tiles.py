@@ -98,10 +98,13 @@ class Grouping:
         return self.groups > 1 and not self.by_images
 
 
-def grouping(config: Config, blocks: int, images: int, rows: int) -> Grouping:
-    """Channel blocks over the cores of a group; images, or else rows, over groups."""
-    whole = Grouping(divisor(blocks, config.cores), 1, images, rows)
-    cores = min(config.cores, blocks & -blocks)
+def grouping(config: Config, blocks: int, images: int, rows: int,
+             cores: int | None = None) -> Grouping:
+    """Channel blocks over the cores of a group, at most `cores` if given; images, or else rows,
+    over groups."""
+    most = cores or config.cores
+    whole = Grouping(divisor(blocks, most), 1, images, rows)
+    cores = min(most, blocks & -blocks)
     groups = config.cores // cores
     while groups > 1:
         if images % groups == 0:
