@@ -118,22 +118,20 @@ async def turns(dut):
     """A map and its turned copy, rounds of 8 apart; in place; alone a word a cycle a datapath."""
     driver, _ = await started(dut, "turn")
     rows = 16 if CONFIG.words >= 1024 else 2
-    groups, half = 8 * rows, CONFIG.words // 2
+    groups = 8 * rows
     values = {
         "counts": {"n0": 8, "n1": rows}, "op": {
             "a": X, "b": ONE, "c": ZERO, "d": T, "e": ONE, "f": ZERO,
             "activation": Activation.RELU},
-        "x__n01": {"n0": rows, "n1": 1}, "o0__base": {"address": half + SKEW},
+        "x__n01": {"n0": rows, "n1": 1}, "o0__base": {"address": 5 * groups + SKEW},
         "o0__n01": {"n0": 1, "n1": 8}, "o0__mode": output(1, E4M3, turn=1)}
     for modes in ({}, {"o1__mode": output(1, E4M3)}, {"o1__mode": output(1)},
                   {"o0__mode": output(1, E4M3), "o2__mode": output(0, E5M2, turn=1)},
                   {"o0__mode": output(1, E5M2, stochastic=1, turn=1),
                    "o1__mode": output(1, E5M2, stochastic=1)}):
         places = {"o1__base": {"address": groups}, "o1__n01": {"n0": 4, "n1": 32},
-                  "o2__base": {"address": half}, "o2__n01": {"n0": rows, "n1": 1},
+                  "o2__base": {"address": 6 * groups + 2 * SKEW}, "o2__n01": {"n0": rows, "n1": 1},
                   "number__n01": {"n0": 3, "n1": 24}}
-        if "o2__mode" in modes:
-            places["o0__base"] = {"address": half + groups}
         await under_stalls(driver, registers(**{**values, **places, **modes}))
     await under_stalls(driver, registers(**{
         **values, "o0__base": {"address": 0}, "o0__n01": values["x__n01"]}))
