@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from isa.config import LANES, WORD_BYTES, Config
+from isa.registers import Skip, Unit
 from sim.machine import SKIPPED
 from verif import seeds
 from verif.system.networks import random_session
@@ -13,13 +14,14 @@ from winnow import network
 from winnow.compiler.layouts import Layout
 from winnow.compiler.memory import Stored
 from winnow.compiler.placement import PlacementError
+from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.step import TileError
 from winnow.compiler.tiles import Part
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.layout import channel_blocks, laid_out
-from winnow.network import Linear, Network, Shape
+from winnow.network import Conv, Linear, Network, Shape
 from winnow.session import Session
 
 SLOTS = 2, 4, 8
@@ -106,6 +108,25 @@ def test_nothing_depends_on_what_is_left_out(net, kinds):
     assert all_done["macs"] == done["macs"] + sum(done[name] for name in SKIPPED)
     assert not any(all_done[name] for name in SKIPPED)
     assert done["skipped_elements"] and done["skipped_outputs"]
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_pruned_weights_leave_out_their_gradients(case):
+    """The same bits as on a chip that masks gradients when it updates, in one job or many."""
+    net = Network("pruned", Shape(3, 12, 9), (
+        Conv("first", 16, norm=True), Conv("a", 30, norm=True),
+        Conv("b", 24, stride=1 + case % 2, norm=True, pool=2), Linear("fc", 10)))
+    rule = Pruning(density=((0, 0.2),), refresh=1, regrow=0.0)
+    config = Config(scratchpad_kib=(1024, 64, 32)[case], cores=2, banks=32)
+    narrow, wide = (random_session(each, seeds.generator(f"pruned {case}"), steps=4, network=net,
+                                   prune=rule) for each in (config, config.with_(slot=4, reach=2)))
+    found, counters = trained(wide)
+    assert_same(found, trained(narrow)[0])
+    turned = [o for o in wide.program.training.operations if o.label in ("a WU", "b WU")
+              and o.unit is Unit.TENSOR]
+    assert {o.registers["tensor.mode"]["skip"] for o in turned} == {Skip.TILES | Skip.OUTPUTS}
+    assert (len({o.job for o in turned}) > 2) == (case > 0)
+    assert counters["skipped_outputs"]
 
 
 @pytest.mark.parametrize(("given", "left"), [

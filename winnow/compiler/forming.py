@@ -76,10 +76,12 @@ class Forming:
             self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
 
-    def turned(self, made: Map, part: Part, stride: int, x: Tile | None = None) -> TurnedTile:
+    def turned(self, made: Map, part: Part, stride: int, inside: bool,
+               x: Tile | None = None) -> TurnedTile:
         """The same turned (turned.py), for layers with a stride: of `x`, if it was formed, or as it
         is formed."""
-        y = TurnedTile.new(self.step.config, f"{made.name} turned", part, made.shape, stride)
+        y = TurnedTile.new(self.step.config, f"{made.name} turned", part, made.shape, stride,
+                           inside)
         label = f"turn {made.name}"
         one = made.source is not None and not (
             made in self.stored or made.pool or made.adds) and self.step.norm(made.source)

@@ -16,11 +16,12 @@ from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.pruning import lasso, refresh
 from winnow.compiler.step import growing
 from winnow.compiler.tiles import Part, Tile, divisor, equal
-from winnow.compiler.turned import TurnedTile
+from winnow.compiler.turned import LiveWeights, TurnedTile
 from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
 UPDATED = 4096, 0.06  # words of masters that are updated at once, and of the scratchpad, at most
+FEW = 0.4  # of the weights: fewer that are live save more than zeros of the map
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Learning(Pass):
             first = share(cuts, 0, self._inputs(made, i, cuts.pieces)[0])
             rows, tile = self._rows(first), self._words(made, first, unit, cuts.largest_band)
             jobs = self.batch // len(unit) * cuts.bands * cuts.chunks * cuts.pieces
-            raw = 0 if linear else rows * self.config.raw_words
+            raw = 0 if linear else rows * self._raw_words
             wide = rows * GROUP_WORDS
             return Need(tile, wide + max(raw, 3 * self._updated()), (tile + 2 * raw + wide) * jobs,
                         jobs)
@@ -106,7 +107,7 @@ class Learning(Pass):
         own, together = self.memory.parameters[i], self.config.block // LANES
         blocks = own.layer.output.blocks
         room = int(GRADIENTS * self.config.words) // (
-            own.place(range(1)).words * self.config.raw_words)
+            own.place(range(1)).words * self._raw_words)
         chunk = divisor(blocks, max(1, room))
         if blocks % together == 0 and chunk > together:
             chunk = together * divisor(blocks // together, chunk // together)
@@ -115,7 +116,7 @@ class Learning(Pass):
     def _fits(self, made: Map, share: _Share) -> bool:
         """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
         rows, step = self._rows(share), self.step
-        fixed = rows * self.config.raw_words
+        fixed = rows * self._raw_words
         words = self._words(made, share, range(self._together(share.outputs)))
         return fixed <= GRADIENTS * self.config.words and (
             self._at_once(made, share)
@@ -145,15 +146,28 @@ class Learning(Pass):
         words = self.forming.form_words(made, part, False) + sum(
             0 if self.graph.layers[i].is_last else self.forming.error_words(i, output)
             for i, output in outputs.items())
-        return words + sum(TurnedTile.new(self.config, "", part, made.shape, stride).buffer.words
-                           for stride in self._strides(outputs))
+        return words + sum(TurnedTile.new(self.config, "", part, made.shape, *way).buffer.words
+                           for way in self._ways(outputs))
 
     def _turns(self, i: int) -> bool:
         return self.layouts.turns(self.graph.layers[i])
 
-    def _strides(self, readers: Iterable[int]) -> set[int]:
-        """Of those that take their map turned: one turned map for each."""
-        return {self.graph.layers[i].stride for i in readers if self._turns(i)}
+    def _way(self, i: int) -> tuple[int, bool]:
+        """How a layer takes its map turned: its stride, and whether dead outputs are left out,
+        for which channels lie inside, instead of zeros of the map."""
+        rule = self.step.rules.recipe.prune
+        few = rule and self.memory.parameters[i].mask is not None and rule.density[-1][1] <= FEW
+        return self.graph.layers[i].stride, bool(few)
+
+    def _ways(self, readers: Iterable[int]) -> list[tuple[int, bool]]:
+        """Of all that take their map turned: one turned map for each."""
+        return sorted({self._way(i) for i in readers if self._turns(i)})
+
+    @property
+    def _raw_words(self) -> int:
+        """Of a raw position, and its word of a mask."""
+        masks = self.step.rules.recipe.prune and self.layouts.maps.channels_last
+        return self.config.raw_words + bool(masks)
 
     def _together(self, readers: Iterable[int]) -> int:
         """Images that a job has at least."""
@@ -174,7 +188,7 @@ class Learning(Pass):
             return [(range(self.batch), 0)]
         together = self._together(share.outputs)
         words = self._words(made, share, range(together))
-        fixed = self._rows(share) * self.config.raw_words
+        fixed = self._rows(share) * self._raw_words
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
         eights = size > LANES and (linear or together > 1)  # 8 images are one pass
         unit = LANES if eights else together
@@ -196,16 +210,18 @@ class Learning(Pass):
         last = {i: max(n for n, (_, outputs) in enumerate(jobs) if i in outputs)
                 for i in share.outputs}
         sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
-                                     rows[i] * self.config.raw_words)) for i in share.outputs}
+                                     rows[i] * self._raw_words)) for i in share.outputs}
+        live = {i: self._live(i, share, sums[i].after if last[i] else None)
+                for i in share.outputs if self._turns(i) and self._way(i)[1]}
         for n, (part, outputs) in enumerate(jobs):
             plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
-            across = {stride: self.forming.turned(made, part, stride, plain)
-                      for stride in sorted(self._strides(outputs))}
+            across = {way: self.forming.turned(made, part, *way, plain)
+                      for way in self._ways(outputs)}
             for i, output in outputs.items():
                 here = replace(sums[i], after=None) if n == last[i] else sums[i]
-                x = across[layers[i].stride] if self._turns(i) else plain
+                x = across[self._way(i)] if self._turns(i) else plain
                 operations, done = self._gradient(i, x, output, found[i], scale, here,
-                                                  share.kernel)
+                                                  share.kernel, live.get(i))
                 if rules.recipe.dynamic and not here.after:
                     for operation in operations:
                         operation.scalars["tensor.mode"] = rules.mean
@@ -219,7 +235,8 @@ class Learning(Pass):
             self.step.catch_up()
 
     def _gradient(self, i: int, x: Tile | TurnedTile, output: Part, found: Buffer, scale: int,
-                  sums: Sums, kernel: range | None) -> tuple[list[Operation], int]:
+                  sums: Sums, kernel: range | None,
+                  live: LiveWeights | None) -> tuple[list[Operation], int]:
         """The gradient of a layer's weights on a part of its output, and the passes that it
         adds."""
         layer, rows = self.graph.layers[i], output.rows
@@ -230,11 +247,23 @@ class Learning(Pass):
         dy = self.forming.error(i, output, backwards=True)
         if self._turns(i):
             return turned.weight_gradient(self.config, layer, x, dy, rows, found, scale, sums,
-                                          kernel), turned.passes_of(x, len(rows))
+                                          kernel, live), turned.passes_of(x, len(rows))
         return [gradients.weight_gradient(
             self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
             kernel)], gradients.passes_of(len(rows), layer.output.width, x.images,
                                          self.layouts.errors.together)
+
+    def _live(self, i: int, share: _Share, raw: Buffer | None) -> LiveWeights:
+        """The mask of a share's weights, beside their raw sums if there are any."""
+        own = self.memory.parameters[i]
+        place = own.place(share.outputs[i], share.inputs, share.kernel)
+        mask = Buffer(f"mask of {own.layer.name}", place.words)
+        self.step.move(moves.fill, mask, own.mask, place)
+        if not raw:
+            return LiveWeights(mask)
+        live = LiveWeights(raw, self.config.raw_words, self._raw_words)
+        self.emit(turned.spread(f"mask of {own.layer.name}", mask, live))
+        return live
 
     def _update(self, i: int, share: _Share, gradient: Buffer) -> None:
         """Master weights, moments and weights of some output blocks, piece by piece."""

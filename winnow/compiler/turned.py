@@ -14,7 +14,7 @@ from winnow.compiler.forms import PLAIN, RELU, Coefficients
 from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, skipping, taps
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Part, Tile, divisor, grouping
-from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, vector
+from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, along, row, vector
 from winnow.graph import Layer
 from winnow.network import Shape
 
@@ -119,6 +119,13 @@ class LiveWeights:
     buffer: Buffer
     first: int = 0
     pitch: int = 1
+
+
+def spread(label: str, mask: Buffer, live: LiveWeights) -> Operation:
+    """A mask whose words lie one after the other goes where `live` has them."""
+    return vector(label, row(mask.words), (X, ONE, ZERO),
+                  x=Stream(mask, E4M3, along(mask.words, 1)),
+                  o0=Stream(live.buffer, E4M3, along(mask.words, live.pitch), live.first))
 
 
 def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
