@@ -6,6 +6,7 @@ from isa.formats import FormatCode
 from winnow.compiler import forms, pools, turned
 from winnow.compiler.cuts import hull
 from winnow.compiler.forms import Coefficients
+from winnow.compiler.layouts import Layout
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.turned import TurnedTile
@@ -38,9 +39,10 @@ class Forming:
         norm = self.step.norm(layer)
         return Coefficients(getattr(norm, f"{way}_coefficients"), first) if norm else None
 
-    def form(self, made: Map, part: Part, keep: bool = False) -> Formed:
+    def form(self, made: Map, part: Part, keep: bool = False, slots: bool = False) -> Formed:
         """A part of the map, and with `keep` what it came from. What costs more than one operation
-        is stored when it is formed for the first time."""
+        is stored when it is formed for the first time. With `slots` few channel blocks may lie with
+        gaps, each pixel at the beginning of a slot."""
         if made.source is None:
             return Formed(self.step.fill(self.step.images, part), None)
         if self._is_filled(made, keep):
@@ -58,7 +60,9 @@ class Forming:
             return Formed(y, winner)
         if not norm and not made.adds:
             return Formed(x, x)
-        y = Tile.new(made.name, part, made.shape, self.layouts.maps) if keep else x
+        layout = self._with_gaps(made, part) if slots else None
+        y = Tile.new(made.name, part, made.shape, layout or self.layouts.maps) if (
+            keep or layout) else x
         other = None
         if made.identity:
             other = self.form(made.identity, part).y
@@ -125,7 +129,17 @@ class Forming:
         """Whether errors behind a pool take the place of the stored output: they lie like it."""
         return self.layouts.errors == self.layouts.maps
 
-    def form_words(self, made: Map, part: Part, keep: bool) -> int:
+    def _with_gaps(self, made: Map, part: Part) -> Layout | None:
+        """The layout of a part with too few channel blocks to fill a slot, if it is formed by one
+        operation, from what is not stored again, for layers that do not read it flat."""
+        slot, flat = self.step.config.slot, any(
+            self.graph.layers[i].is_linear for i in made.readers)
+        if flat or made in self.memory.formed or not self.step.norm(made.source) or (
+                not 1 < len(part.blocks) < slot):
+            return None
+        return replace(self.layouts.maps, pitch=slot)
+
+    def form_words(self, made: Map, part: Part, keep: bool, slots: bool = False) -> int:
         """Words while a part of a map is formed."""
         words = part.words(made.shape)
         if made.source is None:
@@ -138,6 +152,8 @@ class Forming:
             return source + words * (2 if keep else 1)
         if (self.step.norm(made.source) or made.adds) and keep:
             source += words
+        if slots and (layout := self._with_gaps(made, part)):
+            source += layout.images(part.shape(made.shape), len(part.images))
         if made.identity:
             source += self.form_words(made.identity, part, False)
         elif made.shortcut is not None:

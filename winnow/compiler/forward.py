@@ -66,7 +66,7 @@ class Forward(Pass):
         outputs = self._outputs(made, cuts, images, cuts.largest_band, 0)
         piece = self._pieces(made, part, outputs, cuts)[0]
         tiles = self.batch // len(images) * cuts.bands
-        formed = self.forming.form_words(made, piece, False)
+        formed = self.forming.form_words(made, piece, False, slots=True)
         written = sum(out.words(self.graph.layers[i].output) for i, out in outputs.items())
         weights = sum(self.memory.parameters[i].place(out.blocks, piece).words
                       for i, out in outputs.items() if self.graph.layers[i].learns)
@@ -136,7 +136,7 @@ class Forward(Pass):
             [nests.passes(layers[i], part) for part in parts]) for i, y in results.items()}
         for n, part in enumerate(parts):
             if len(parts) > 1 or part not in tiles:
-                x = self.forming.form(made, part).y
+                x = self.forming.form(made, part, slots=True).y
                 if part not in tiles and (rows := common(own, part.rows)):
                     self.step.store(x, self.memory.formed[made], replace(part, rows=rows))
                 tiles[part] = x

@@ -32,16 +32,20 @@ class Layout:
     ----------
     together : images that lie side by side, word by word; 1 with the channels last
     channels_last : whether the channel blocks of a pixel lie side by side
+    pitch : words from a pixel to the next with the channels last, if there are gaps
     """
 
     together: int = 1
     channels_last: bool = False
+    pitch: int = 0
 
     def strides(self, shape: Shape) -> Strides:
-        """Of maps of a shape without gaps."""
+        """Of maps of a shape, image after image without gaps."""
         words = shape.words * self.together
         if self.channels_last:
-            return Strides(shape.blocks, shape.blocks * shape.width, 1, words, words)
+            column = self.pitch or shape.blocks
+            words = column * shape.pixels
+            return Strides(column, column * shape.width, 1, words, words)
         column = self.together
         return Strides(column, column * shape.width, column * shape.pixels,
                        1 if self.together > 1 else words, words)

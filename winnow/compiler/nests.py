@@ -204,9 +204,13 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
 
 def slot_of(config: Config, x: Tile) -> int:
     """Channel blocks of a map that FP takes together: words side by side, the first at a multiple
-    of as many; 1 if there is no such slot."""
-    whole = x.shape.blocks % config.slot == 0 and x.strides.block == 1
-    return config.slot if whole and config.slot > 1 else 1
+    of `Config.slot`; 1 if there is no such slot."""
+    together, steps = min(config.slot, x.shape.blocks), [x.past(1)]
+    if x.shape.pixels > 1:
+        steps.append(x.strides.column)
+    whole = x.strides.block == 1 and x.shape.blocks % together == 0 and not any(
+        step % config.slot for step in steps)
+    return together if whole else 1
 
 
 def skipping(config: Config, more: Skip) -> dict:

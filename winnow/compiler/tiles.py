@@ -50,7 +50,8 @@ class Tile:
     @classmethod
     def new(cls, name: str, part: Part, whole: Shape, layout: Layout = BLOCKED) -> "Tile":
         """Room for `part` of a map of shape `whole`."""
-        return cls(Buffer(name, part.words(whole)), len(part.images), part.shape(whole),
+        shape, images = part.shape(whole), len(part.images)
+        return cls(Buffer(name, layout.images(shape, images)), images, shape,
                    part.rows.start, part.blocks.start, layout)
 
     @property
