@@ -161,7 +161,7 @@ class Config:
 CONFIGS = {
     "small": Config(),
     "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32, axi_words=4,
-                    vector_datapaths=2),
+                    vector_datapaths=2, slot=4, reach=2),
 }
 
 
