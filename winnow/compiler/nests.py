@@ -22,6 +22,7 @@ from winnow.network import Shape
 E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
 PIXEL = Shape(0)  # rows and columns of what a fully connected layer reads and writes
 GROUP_WORDS = 4  # words of 8 binary32 elements
+PASSES = 2  # for each core, from which on dead outputs are left out: masks take the stream's port
 
 
 @dataclass(frozen=True)
@@ -339,7 +340,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     if not (taps_x and taps_y):
         bounds["height"] = 0  # no tap reaches these pixels: their gradient is zero
     first = dx.at(down, column)
-    more = Skip.OUTPUTS if beside.mask and together == config.slot else Skip.NONE
+    passes = taps_x * taps_y * dy.shape.blocks
+    dead = beside.mask and together == config.slot and passes >= PASSES * g.cores
     registers = nest_registers(loops) | groups_registers(g) | beside.registers(
         down, column, statistics * dx.block) | sums.registers(first * config.raw_words) | {
         "tensor.stream.base": {"address": At(dy.buffer, dy.at(oy, ox))},
@@ -350,7 +352,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         "tensor.output.window": window(down, column, shape),
         "tensor.mode": {"stationary": E4M3, "stream": E5M2,
                         "transpose": int(not Layouts.of(config).turns(layer)), "output": E5M2,
-                        **beside.mode, **sums.mode, **skipping(config, more)},
+                        **beside.mode, **sums.mode,
+                        **skipping(config, Skip.OUTPUTS if dead else Skip.NONE)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [dy.buffer, weights, *beside.reads, *sums.reads],
