@@ -38,6 +38,7 @@ class Bench:
         self.generator = seeds.generator(name)
         self.config = Config(cores=int(self.generator.choice([1, 2, 4])), scratchpad_kib=2048,
                              block=int(self.generator.choice([8, 16, 32])), banks=32, slot=slot)
+        self.layouts = Layouts.of(self.config)
         self.layer = random_layer(self.generator)
         self.images = int(self.generator.choice([n for n in (1, 2, 4, 8) if n % slot == 0]))
         self.words = self.generator.integers(0, 1 << 63, self.config.words, dtype=np.uint64)
@@ -67,10 +68,6 @@ class Bench:
         layout = self.layout(fmt)
         return value, Tile(self.put(laid_out(channel_blocks(codes), layout)), self.images, shape,
                            layout=layout)
-
-    @property
-    def layouts(self) -> Layouts:
-        return Layouts.of(self.config)
 
     def layout(self, fmt) -> Layout:
         """Of maps, or of errors in E5M2."""

@@ -170,3 +170,18 @@ def test_zero_weights_are_left_out_everywhere():
     first, *others, last = (layer.tiles * 64 * layer.output.pixels
                             for layer in session.program.layers)
     assert counters["skipped_tiles"] == recipe.batch * (first + 3 * sum(others) + last)
+
+
+def test_few_channel_blocks_begin_a_slot_each():
+    """A map of two blocks that one operation forms: the convolution that reads it leaves out its
+    zeros, two words at a time; a fully connected layer reads what follows on without gaps."""
+    net = Network("few", Shape(8, 6, 6), (Conv("a", 16, norm=True), Conv("b", 16, norm=True),
+                                          Linear("fc", 10)))
+    session = random_session(Config(scratchpad_kib=1024, slot=4), seeds.generator("few"), steps=1,
+                             network=net)
+    first, *_ = (o.registers for o in session.program.training.operations if o.label == "b FP")
+    assert first["tensor.mode"]["skip"] == Skip.TILES | Skip.ELEMENTS
+    assert first["tensor.reduction"]["r0"] == 2 and first["tensor.stream.p0"]["stride"] == 4
+    narrow = random_session(Config(scratchpad_kib=1024), seeds.generator("few"), steps=1,
+                            network=net)
+    assert_same(trained(session)[0], trained(narrow)[0])
