@@ -13,7 +13,8 @@ from functools import lru_cache
 from isa.config import Config
 from isa.registers import Unit
 from sim.registers import Registers
-from sim.traffic import MoveTraffic, TensorTraffic, VectorTraffic
+from sim.tensor_traffic import TensorTraffic
+from sim.traffic import MoveTraffic, VectorTraffic
 
 WINDOW, WARM = 288, 32  # cycles that are walked, and of these the first, which are not counted
 AHEAD = 1  # words that an input of the vector unit has beyond a group

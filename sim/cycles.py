@@ -191,6 +191,7 @@ def move(config: Config, registers: Registers, memory: Memory, live: list[int] |
     for n2 in range(counts["n2"]):
         element, found = walk.round(n2, asked)
         if element is None and store:
+            end = max(end, found)
             break
         zero = element is None
         place = registers["move.live"]["count"] if zero else element

@@ -18,7 +18,8 @@ from winnow.session import Session
 AT_ONCE = 64  # test images
 RESULT = "result.json"
 # Modules of sim that tell cycles and no bits.
-CYCLES = {"contention", "cycles", "draining", "estimate", "feeding", "schedule", "traffic"}
+CYCLES = {"contention", "cycles", "draining", "estimate", "feeding", "schedule", "tensor_traffic",
+          "traffic"}
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
