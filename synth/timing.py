@@ -13,7 +13,15 @@ from synth.memories import Memory
 
 _PERIOD = 1_000_000  # of the library's time units; only the slack matters
 _UNIT = re.compile(r"time_unit\s*:\s*\"?\s*(\d+)\s*([npf]s)")
+_NET = re.compile(r"(?m)^ +\d* +(\S+) \(net\)$")
+_UNITS = re.compile(r"(?m)^\s*((?:time_unit|capacitive_load_unit|voltage_unit|current_unit|"
+                    r"pulling_resistance_unit|leakage_power_unit)\b[^;]*;)")
 _SECONDS = {"ns": 1e-9, "ps": 1e-12, "fs": 1e-15}
+
+
+_THRESHOLDS = [f"{side}_threshold_pct_{edge} : {percent};" for edge in ("rise", "fall")
+               for side, percent in (("input", 50), ("output", 50), ("slew_lower", 20),
+                                     ("slew_upper", 80))]
 
 
 def program() -> str | None:
@@ -30,8 +38,9 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
     Returns
     -------
     dict
-        critical_path_ns, from, to : the path and the pins or ports where it begins and ends
+        critical_path_ns, from, to : the path, and the cells or ports where it begins and ends
         critical_path_cells : cells on it
+        critical_path_nets : the nets on it that have a name in the source
 
     Raises
     ------
@@ -47,9 +56,9 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
         f"read_liberty {library.path}", "read_liberty srams.lib",
         "read_verilog netlist.v", f"link_design {top}",
         f"create_clock -name clock -period {_PERIOD} [get_ports clk]",
-        "set_input_delay 0 -clock clock [all_inputs]",
+        "set_input_delay 0 -clock clock [all_inputs -no_clocks]",
         "set_output_delay 0 -clock clock [all_outputs]",
-        "report_checks -path_delay max -format full -digits 5", "exit"]) + "\n")
+        "report_checks -path_delay max -format full -fields {net} -digits 5", "exit"]) + "\n")
     done = subprocess.run([sta, "-no_splash", "-exit", "timing.tcl"], cwd=directory, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
@@ -75,9 +84,7 @@ def _sram_library(mapped: Mapped, library: Library) -> str:
     """Black boxes of the SRAMs for the timing."""
     total = mapped.hierarchy.total(mapped.hierarchy.top)
     text = ['library (srams) {', 'delay_model : table_lookup;',
-            *re.findall(r"(?m)^\s*((?:time_unit|capacitive_load_unit|voltage_unit|current_unit|"
-                        r"pulling_resistance_unit|leakage_power_unit)\b[^;]*;)",
-                        library.path.read_text())]
+            *_UNITS.findall(library.path.read_text()), *_THRESHOLDS]
     for memory in sorted(m for m in total.memories if m.kind == "sram"):
         text += _sram(memory)
     return "\n".join([*text, "}\n"])
@@ -118,5 +125,7 @@ def _path(text: str, unit_ns: float) -> dict:
         tail = "\n".join(text.splitlines()[-8:])
         raise SynthesisError(f"OpenSTA found no path:\n{tail}")
     cells = len(re.findall(r"(?m)[\^v] \S+/\S+ \(", text))
+    nets = [net for net in _NET.findall(text) if not re.fullmatch(r"_\d+_", net)]
     return {"critical_path_ns": round((_PERIOD - float(slack[1])) * unit_ns, 4),
-            "from": begin[1], "to": end[1], "critical_path_cells": cells}
+            "from": begin[1], "to": end[1], "critical_path_cells": cells,
+            "critical_path_nets": nets}

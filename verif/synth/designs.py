@@ -30,10 +30,12 @@ class Chain(wiring.Component):
         return m
 
 
-_TABLE = 'index_1 ("0.01, 1"); index_2 ("0.001, 1"); values ("0.1, 0.2", "0.1, 0.2");'
+_TABLE = ('index_1 ("0.01, 0.1, 1"); index_2 ("0.001, 0.01, 0.1"); '
+          'values ("0.10, 0.11, 0.20", "0.11, 0.12, 0.21", "0.20, 0.21, 0.30");')
 _TIMES = " ".join(f"{name} (t) {{ {_TABLE} }}" for name in
                   ("cell_rise", "cell_fall", "rise_transition", "fall_transition"))
-_INPUT = "direction : input; capacitance : 0.002;"
+_INPUT = ("direction : input; capacitance : 0.002; rise_capacitance : 0.002; "
+          "fall_capacitance : 0.002;")
 
 
 def _gate(name: str, area: int, function: str, inputs: str, sense: str) -> str:
@@ -48,9 +50,12 @@ def _gate(name: str, area: int, function: str, inputs: str, sense: str) -> str:
 HEAD = """library (small) { /* a comment { with a brace */
 delay_model : table_lookup; time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1mA";
 capacitive_load_unit (1, pf); pulling_resistance_unit : "1kohm"; leakage_power_unit : "1nW";
+input_threshold_pct_rise : 50; input_threshold_pct_fall : 50; output_threshold_pct_rise : 50;
+output_threshold_pct_fall : 50; slew_lower_threshold_pct_rise : 20; slew_upper_threshold_pct_rise :
+80; slew_lower_threshold_pct_fall : 20; slew_upper_threshold_pct_fall : 80;
 nom_voltage : 1; nom_temperature : 25; nom_process : 1;
 lu_table_template (t) { variable_1 : input_net_transition; variable_2 :
-total_output_net_capacitance; index_1 ("0.01, 1"); index_2 ("0.001, 1"); }
+total_output_net_capacitance; index_1 ("0.01, 0.1, 1"); index_2 ("0.001, 0.01, 0.1"); }
 """
 _SETUP = " ".join(f"{name} (scalar) {{ values (\"0.05\"); }}" for name in
                   ("rise_constraint", "fall_constraint"))

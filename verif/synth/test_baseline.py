@@ -20,7 +20,7 @@ def test_the_committed_figures_are_those_of_the_runs(tmp_path):
     for unit, config in baseline.RUNS:
         for figure in baseline.FIGURES:
             assert names[f"{unit} of {config}: {figure}"] >= 0
-    assert names["chip of bench: cells of vector"] > names["chip of small: cells of control"]
+    assert names["chip of small: cells of vector"] > names["chip of small: cells of control"]
     with pytest.raises(SynthesisError, match=r"gone.json: cannot be read"):
         baseline.read(tmp_path / "gone.json")
 
