@@ -2,7 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
+from hdl.cache import digest
 from isa.config import Config
 from synth import timing
 from synth.design import emitted
@@ -14,7 +16,7 @@ from synth.units import unit
 # By delay: against mapping by area (`&nf`) a tree of ASAP7 is 2 % larger and takes 0.53 ns, not
 # 0.78; of sky130 14 % larger and 2.4 ns, not 3.4.
 _ABC = ("strash;&get,-n;&fraig,-x;&put;scorr;strash;map,-B,0.9;"
-        "topo;buffer,-c;upsize;dnsize;stime,-p")
+        "topo;buffer,-p,-N,16;upsize;dnsize;stime,-p")
 
 
 def mapping(library: Library) -> Mapping:
@@ -24,7 +26,7 @@ def mapping(library: Library) -> Mapping:
         f"dfflibmap -liberty {library.path}",
         f"abc -liberty {library.path} -script +{_ABC}",
         "opt_clean", "clean -purge",
-    ), stat=f"stat -json -liberty {library.path}", key=library.key)
+    ), key=library.key)
 
 
 def run(name: str, config: Config, library: Library) -> dict:
@@ -45,14 +47,14 @@ def run(name: str, config: Config, library: Library) -> dict:
 
 def measured(mapped: Mapped, library: Library, macs: int) -> dict:
     """The figures of a mapped design."""
-    return {**figures(mapped, macs, library.held, area=True), **_timing(mapped, library)}
+    return {**figures(mapped, macs, library.held, library.areas), **_timing(mapped, library)}
 
 
 def _timing(mapped: Mapped, library: Library) -> dict:
     if timing.program() is None:
         return {"critical_path_ns": None, "from": None, "to": None,
                 "critical_path_missing": "OpenSTA is not on PATH (package opensta on Debian)"}
-    kept = mapped.directory / "timing.json"
+    kept = mapped.directory / f"timing-{digest([Path(timing.__file__)])}.json"
     if not kept.exists():
         print("synth: timing", file=sys.stderr)
         kept.write_text(json.dumps(timing.critical_path(mapped, library)))

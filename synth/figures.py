@@ -4,15 +4,15 @@ from synth.hierarchy import Total, flip_flops
 from synth.mapping import Mapped
 
 
-def figures(mapped: Mapped, macs: int, kinds: set[str] = frozenset(), *,
-            area: bool = False) -> dict:
+def figures(mapped: Mapped, macs: int, kinds: set[str] = frozenset(),
+            areas: dict[str, float] | None = None) -> dict:
     """Cells of a mapped design.
 
     Parameters
     ----------
     macs : multiply-adds of its cycle; 0 leaves out what is a multiply-add
     kinds : cells of the library that are flip-flops or latches
-    area : the library has areas
+    areas : of the library's cells, by type
 
     Returns
     -------
@@ -29,7 +29,7 @@ def figures(mapped: Mapped, macs: int, kinds: set[str] = frozenset(), *,
     """
     hierarchy = mapped.hierarchy
     total = hierarchy.total(hierarchy.top)
-    alone = _cells(total, macs, kinds, area)
+    alone = _cells(total, macs, kinds, areas)
     return {
         **alone,
         "sram_bits": total.bits("sram"),
@@ -37,28 +37,30 @@ def figures(mapped: Mapped, macs: int, kinds: set[str] = frozenset(), *,
         "memory_bits": total.bits("sram") + total.bits("regfile"),
         "clock_gates": total.clock_gates,
         "with_register_files": _sum(alone, _cells(hierarchy.register_files(total), macs, kinds,
-                                                  area)),
+                                                  areas)),
         "cells_by_type": dict(sorted(total.cells.items())),
-        "units": {path: _unit(mapped, hierarchy.total(module), kinds, area)
+        "units": {path: _unit(mapped, hierarchy.total(module), kinds, areas)
                   for path, module in hierarchy.names.items()},
         "seconds": mapped.seconds,
     }
 
 
-def _cells(total: Total, macs: int, kinds: set[str], area: bool) -> dict:
+def _cells(total: Total, macs: int, kinds: set[str],
+           areas: dict[str, float] | None) -> dict:
     cells, held = sum(total.cells.values()), flip_flops(total.cells, kinds)
     return {"cells": cells, "combinational_cells": cells - held, "flip_flops": held,
             **({"cells_per_mac": (cells - held) / macs} if macs else {}),
-            **({"area": round(total.area, 3)} if area else {})}
+            **({"area": round(total.area(areas), 3)} if areas else {})}
 
 
 def _sum(a: dict, b: dict) -> dict:
     return {name: value + b[name] for name, value in a.items()}
 
 
-def _unit(mapped: Mapped, total: Total, kinds: set[str], area: bool) -> dict:
+def _unit(mapped: Mapped, total: Total, kinds: set[str],
+           areas: dict[str, float] | None) -> dict:
     files = mapped.hierarchy.register_files(total)
-    return {**_cells(total, 0, kinds, area),
+    return {**_cells(total, 0, kinds, areas),
             "register_file_cells": sum(files.cells.values()),
-            **({"register_file_area": round(files.area, 3)} if area else {}),
+            **({"register_file_area": round(files.area(areas), 3)} if areas else {}),
             "sram_bits": total.bits("sram"), "register_file_bits": total.bits("regfile")}

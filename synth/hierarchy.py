@@ -12,18 +12,16 @@ _FLIP_FLOP = re.compile(r"\$_(S|A|AL)?DFFS?R?(CE|E)?_|\$_DLATCH")
 
 @dataclass(frozen=True)
 class Module:
-    """One mapped module: its cells by type, submodules among them, and the area of the others."""
+    """One mapped module: its cells by type, submodules among them."""
 
     cells: dict[str, int]
-    area: float = 0.0
 
     @staticmethod
     def of_stat(stat: dict) -> "Module":
         """From what Yosys' `stat -json` says of a module."""
-        cells = {kind.removeprefix("\\"): count
-                 for kind, count in stat["num_cells_by_type"].items()
-                 if kind != "$scopeinfo"}
-        return Module(cells, float(stat.get("area", 0.0)))
+        return Module({kind.removeprefix("\\"): count
+                       for kind, count in stat["num_cells_by_type"].items()
+                       if kind != "$scopeinfo"})
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,15 @@ class Total:
     cells : by type, without memories and clock gates
     memories : instances, by shape
     clock_gates : instances
-    area : of the cells, in the library's unit; 0 without a library
     """
 
     cells: Counter = field(default_factory=Counter)
     memories: Counter = field(default_factory=Counter)
     clock_gates: int = 0
-    area: float = 0.0
+
+    def area(self, areas: dict[str, float]) -> float:
+        """Of the cells, whose areas are given by type."""
+        return sum(areas[kind] * count for kind, count in self.cells.items())
 
     def bits(self, kind: str) -> int:
         """Bits in memories of a kind, sram or regfile."""
@@ -75,7 +75,6 @@ class Hierarchy:
         """All of the module `name` and below."""
         cells, memories, gates = Counter(), Counter(), 0
         module = self.modules.get(name, Module({}))  # a module of wires only has no cells
-        area = module.area
         for kind, count in module.cells.items():
             memory, gate = Memory.of(kind), kind == CLOCK_GATE
             if memory:
@@ -89,10 +88,9 @@ class Hierarchy:
                     for each, number in more.items():
                         counts[each] += number * count
                 gates += below.clock_gates * count
-                area += below.area * count
             elif not (memory or gate or kind in self._empty):
                 cells[kind] += count
-        return Total(cells, memories, gates, area)
+        return Total(cells, memories, gates)
 
     @property
     def _empty(self) -> set[str]:
@@ -101,14 +99,13 @@ class Hierarchy:
 
     def register_files(self, total: Total) -> Total:
         """What the register files of `total` are as flip-flops."""
-        cells, area = Counter(), 0.0
+        cells = Counter()
         for memory, count in total.memories.items():
             if memory.kind == "regfile":
                 body = self.total(memory.module)
                 for kind, number in body.cells.items():
                     cells[kind] += number * count
-                area += body.area * count
-        return Total(cells, area=area)
+        return Total(cells)
 
     def children(self, path: str) -> list[str]:
         """Paths of the instances right below `path`."""

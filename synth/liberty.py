@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hdl.cache import cached, digest
@@ -15,6 +16,7 @@ _COMMENT = re.compile(r"(?s)/\*.*?\*/")
 _CELL = re.compile(r"\bcell\s*\(\s*\"?([^\s\")]+)\"?\s*\)\s*\{")
 _FLIP_FLOP = re.compile(r"\bff(?:_bank)?\s*\(")
 _LATCH = re.compile(r"\blatch(?:_bank)?\s*\(")
+_AREA = re.compile(r"\barea\s*:\s*\"?([\d.eE+-]+)")
 _FUNCTION = re.compile(r"\bfunction\s*:\s*\"([^\"]+)\"")
 _BRACE = re.compile(r"[{}]")
 _UNITS = re.compile(r"time_unit\s*:\s*([^;]+);"), re.compile(r"capacitive_load_unit\s*(\([^)]*\))")
@@ -34,12 +36,14 @@ class Library:
     name : of the result's target
     path : one file of all cells, unpacked, power left out: what mapping and timing read
     held : names of the cells that are flip-flops or latches
+    areas : of the cells, by name
     key : digest of the contents
     """
 
     name: str
     path: Path
     held: frozenset[str]
+    areas: dict[str, float]
     key: str
 
 
@@ -79,7 +83,8 @@ def load(paths: list[Path], name: str = "liberty") -> Library:
             _joined([without(text, _POWER + _UNUSED) for text in texts.values()]))
 
     directory = cached("synth", f"{name}-library", key, make)
-    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), key)
+    areas = {cell: area for text in texts.values() for cell, area in _areas(text)}
+    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), areas, key)
 
 
 def _read(path: Path) -> str:
@@ -119,6 +124,13 @@ def _cells(path: Path, text: str) -> tuple[set[str], set[str], set[str]]:
         elif _FUNCTION.search(text, start, end):
             logic.add(name)
     return flip_flops, others, logic
+
+
+def _areas(text: str) -> Iterator[tuple[str, float]]:
+    """Each cell and its area; 0 where it has none."""
+    for found, following in pairwise([*_CELL.finditer(text), None]):
+        area = _AREA.search(text, found.end(), following.start() if following else len(text))
+        yield found[1], float(area[1]) if area else 0.0
 
 
 def without(text: str, names: tuple[str, ...]) -> str:

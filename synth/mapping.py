@@ -32,14 +32,12 @@ class Mapping:
     ----------
     name : in file names
     commands : Yosys commands on modules whose processes are gone and whose submodules are boxes
-    stat : the command that counts
     key : what else the result depends on, such as contents of files that the commands read
     whole : SRAMs are mapped as well and clock gates pass the clock, as on an FPGA
     """
 
     name: str
     commands: tuple[str, ...]
-    stat: str = "stat -json"
     key: str = ""
     whole: bool = False
 
@@ -140,7 +138,7 @@ def _script(top: str, shares: list[list[str]], number: int, mapping: Mapping,
         *([] if files_alone else [f"hierarchy -check {'-top ' + top if flat else ''}"]),
         *(["proc", "flatten -noscopeinfo"] if flat else []),
         *mapping.commands,
-        f"tee -q -o stat{number}.json {mapping.stat}",
+        f"tee -q -o stat{number}.json stat -json",
         f"select {' '.join(share)}",
         f"write_rtlil -selected mapped{number}.il",
     ]

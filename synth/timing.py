@@ -56,7 +56,7 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
         f"read_liberty {library.path}", "read_liberty srams.lib",
         "read_verilog netlist.v", f"link_design {top}",
         f"create_clock -name clock -period {_PERIOD} [get_ports clk]",
-        "set_input_delay 0 -clock clock [all_inputs -no_clocks]",
+        "set_input_delay 0 -clock clock [all_inputs]",
         "set_output_delay 0 -clock clock [all_outputs]",
         "report_checks -path_delay max -format full -fields {net} -digits 5", "exit"]) + "\n")
     done = subprocess.run([sta, "-no_splash", "-exit", "timing.tcl"], cwd=directory, text=True,

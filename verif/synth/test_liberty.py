@@ -25,6 +25,7 @@ def library(tmp_path, monkeypatch):
 
 def test_cells_are_told_apart(library):
     assert library.held == {"DFF"}
+    assert library.areas == {"INV": 1, "BUF": 2, "NAND2": 3, "DFF": 10}
     text = library.path.read_text()
     assert "internal_power" not in text and "comment" not in text
     assert text.count("{") == text.count("}")
@@ -52,9 +53,10 @@ def test_area_of_a_small_design(library):
     if timing.program() is None:
         assert figures["critical_path_ns"] is None and figures["critical_path_missing"]
     else:
-        # seven exclusive-ors of three gates each, or of a tree of them, and a set-up of 0.05 ns
-        assert 3 * 3 * 0.1 < figures["critical_path_ns"] < 8
-        assert figures["to"].startswith(("o", "\\o", "_"))
+        # through seven exclusive-ors, at least three of them in a row and each two NANDs deep
+        assert 6 * 0.1 < figures["critical_path_ns"] < 4
+        assert figures["critical_path_cells"] >= 6
+        assert figures["from"].startswith(("a[", "\\a["))
 
 
 @pytest.mark.parametrize("content, said", [
