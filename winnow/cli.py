@@ -92,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="share of what is pruned that is given another chance (0.02)")
     train.add_argument("--shrink", type=float, metavar="L",
                        help="group Lasso: lambda; groups shrink until they are zero (0: at once)")
+    train.add_argument("--skip-images", metavar="HOW", help="images without BP and WU: none, "
+                       "threshold:E (of the error of a score), quantile:S or random:S (a share)")
     train.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     train.add_argument("--out", type=Path, required=True, metavar="DIR",
                        help="where checkpoint and report.json go")

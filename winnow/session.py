@@ -9,7 +9,7 @@ from isa.assembler import to_bytes
 from isa.config import LANES, WORD_BYTES
 from isa.formats import E4M3
 from sim import floats
-from winnow.compiler import averages
+from winnow.compiler import averages, live
 from winnow.compiler.scaling import State
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
@@ -125,6 +125,10 @@ class Session:
         for buffer in resident:
             if buffer in constants:
                 yield floats.encode(E4M3, averages.tiles(constants[buffer]))[0]
+            elif buffer is self.program.memory.ones:
+                yield floats.encode(E4M3, np.ones(LANES, np.float32))[0]
+            elif buffer is self.program.memory.threshold:
+                yield np.full(LANES, live.ALL, np.float32)
             else:
                 yield np.full(buffer.words * 2, float(id(buffer) in ones), np.float32)
 
@@ -169,11 +173,22 @@ class Session:
 
     def scores(self, memory: np.ndarray, steps: int) -> np.ndarray:
         """Scores of the first steps of a round, (steps, image, class)."""
-        log = memory[self.program.external.slice("log")].view(np.float32)
+        log = self._log(memory, steps)[:, self.program.list_bytes:]
         inner = self.program.memory.classes
-        rows = log.reshape(self.program.round_steps, -1, inner, LANES)[:steps]
+        rows = np.ascontiguousarray(log).view(np.float32).reshape(steps, -1, inner, LANES)
         rows = rows.transpose(0, 1, 3, 2).reshape(steps, -1, inner)
         return rows[..., :self.program.network.classes]
+
+    def _log(self, memory: np.ndarray, steps: int) -> np.ndarray:
+        """What the first steps of a round have logged, (steps, bytes)."""
+        log = memory[self.program.external.slice("log")]
+        return log.reshape(self.program.round_steps, -1)[:steps]
+
+    def live(self, memory: np.ndarray, steps: int) -> np.ndarray:
+        """Which images were not skipped in the first steps of a round, (steps, image)."""
+        if not self.program.list_bytes:
+            return np.ones((steps, self.program.recipe.batch), bool)
+        return floats.decode(E4M3, self._log(memory, steps)[:, :self.program.list_bytes]) != 0
 
     def steps_done(self, memory: np.ndarray, work: Round, known: int = 0) -> int:
         """Steps of a round whose scores are there."""

@@ -28,9 +28,11 @@ class Backward(Pass):
         """All maps from the last; `tag` gives the counter group of a layer and phase."""
         self.step.job += 1
         for made in reversed(self.graph.maps):
-            if made.source is not None:
-                self._gradient(made, tag)
-            self.learning.run(made, tag)
+            last = any(self.graph.layers[r].is_last for r in made.readers)
+            with self.step.of_live(not last):
+                if made.source is not None:
+                    self._gradient(made, tag)
+                self.learning.run(made, tag)
         self.step.catch_up()
 
     def _gradient(self, made: Map, tag) -> None:
@@ -49,7 +51,8 @@ class Backward(Pass):
                     part = Part(images, equal(made.shape.height, cuts.bands, band),
                                 equal(made.shape.blocks, cuts.chunks, chunk))
                     if part.rows and part.blocks:
-                        self._chunk(made, part, cuts, weights, errors, sums, other, tag)
+                        with self.step.tile_of(images):
+                            self._chunk(made, part, cuts, weights, errors, sums, other, tag)
         for layer, each in ((made.source, sums), (made.shortcut, other)):
             if each:
                 self._finish(layer, each, tag(layer, "BP"))

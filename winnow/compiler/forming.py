@@ -111,6 +111,7 @@ class Forming:
                 x = self.step.fill(stored, part)
                 self.emit(self.step.rounded(forms.error(label, dy, x, backward, backwards), label,
                                             dy, stored.shape, part))
+                self.step.clear_places(dy, part.images)
             return dy
         under = self._under(made, above, part)
         x = self.step.fill(stored, under)
@@ -122,6 +123,8 @@ class Forming:
         self.emit(self.step.rounded(
             pools.error(label, dy, number, x, dx, made.pool, backward, part.rows), label, dx,
             stored.shape, part))
+        if backward:
+            self.step.clear_places(dx, part.images)
         return dx
 
     @property

@@ -6,7 +6,7 @@ from functools import partial
 
 from isa.config import LANES
 from isa.formats import FORMATS
-from winnow.compiler import gradients, moves, scores, turned, update
+from winnow.compiler import gradients, live, moves, scores, turned, update
 from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
 from winnow.compiler.forming import Pass
 from winnow.compiler.memory import Place
@@ -17,6 +17,7 @@ from winnow.compiler.pruning import lasso, refresh
 from winnow.compiler.step import growing
 from winnow.compiler.tiles import Part, Tile, divisor, equal
 from winnow.compiler.turned import LiveWeights, TurnedTile
+from winnow.compiler.vector import BINARY32, ZERO, Stream, row, vector
 from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
@@ -184,12 +185,15 @@ class Learning(Pass):
                 equal(layers[i].output.height, share.bands, band) for i in share.outputs)]
             return [(range(first, first + unit), band) for first in range(0, self.batch, unit)
                     for band in bands]
-        if self._at_once(made, share):
+        in_tiles = self.step.over_live and not linear
+        if self._at_once(made, share) and not in_tiles:
             return [(range(self.batch), 0)]
         together = self._together(share.outputs)
         words = self._words(made, share, range(together))
         fixed = self._rows(share) * self._raw_words
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
+        if in_tiles:
+            size = min(size, -(-self.batch // live.TILES))
         eights = size > LANES and (linear or together > 1)  # 8 images are one pass
         unit = LANES if eights else together
         size -= size % unit
@@ -207,13 +211,20 @@ class Learning(Pass):
         found = {i: Buffer(f"gradient of {layers[i].name}", rows[i] * GROUP_WORDS)
                  for i in share.outputs}
         jobs = [(self._job(share, *job)) for job in self._jobs(made, share)]
+        if self.step.over_live:
+            jobs.reverse()  # the last ones, which always have an image if there is any, round
         last = {i: max(n for n, (_, outputs) in enumerate(jobs) if i in outputs)
                 for i in share.outputs}
         sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
                                      rows[i] * self._raw_words)) for i in share.outputs}
         live = {i: self._live(i, share, sums[i].after if last[i] else None)
                 for i in share.outputs if self._turns(i) and self._way(i)[1]}
+        if self.step.over_live and len(jobs) > 1:
+            sums = {i: self._cleared(here) for i, here in sums.items()}
         for n, (part, outputs) in enumerate(jobs):
+            # nothing else rounds the sums, or makes them zero where there is no live image
+            self.step.guard = self.step.live.some(part.images) if (
+                self.step.over_live and part.images.start) else None
             plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
             across = {way: self.forming.turned(made, part, *way, plain)
                       for way in self._ways(outputs)}
@@ -227,6 +238,7 @@ class Learning(Pass):
                         operation.scalars["tensor.mode"] = rules.mean
                 self.emit(operations, tag(i, "WU"))
                 sums[i] = replace(here, before=here.after, passes=here.passes + done)
+            self.step.guard = None
             self.step.job += 1
             self.step.catch_up()
         for i in share.outputs:
@@ -252,6 +264,13 @@ class Learning(Pass):
             self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
             kernel)], gradients.passes_of(len(rows), layer.output.width, x.images,
                                          self.layouts.errors.together)
+
+    def _cleared(self, sums: Sums) -> Sums:
+        """Sums that begin with zero, and not with the first job."""
+        counts = row(sums.after.words // GROUP_WORDS)
+        self.emit(vector(f"clear {sums.after.name}", counts, (ZERO, ZERO, ZERO),
+                         o0=Stream(sums.after, BINARY32, (GROUP_WORDS, GROUP_WORDS * counts[0]))))
+        return replace(sums, before=sums.after)
 
     def _live(self, i: int, share: _Share, raw: Buffer | None) -> LiveWeights:
         """The mask of a share's weights, beside their raw sums if there are any."""

@@ -39,13 +39,15 @@ class Loss:
     targets : E4M3, one-hot
     errors : E5M2, times 2**scale; the words of classes that fill up are zero
     rules : Rules, for the scale of errors and how they are rounded
+    precise : the same errors in binary32, not scaled, if they are wanted
     """
 
     def __init__(self, kind: str, classes: int, memory: Memory, scores: Buffer, targets: Buffer,
-                 errors: Buffer, rules: Rules):
+                 errors: Buffer, rules: Rules, precise: Buffer | None = None):
         self.kind, self.classes = kind, classes
         self.filled, self.eights = memory.classes, memory.eights
         self.scores, self.targets, self.errors, self.rules = scores, targets, errors, rules
+        self.precise = precise
 
     def operations(self) -> list[Operation]:
         clear = vector("clear errors", row(self.errors.words), (ZERO, ZERO, ZERO),
@@ -65,6 +67,8 @@ class Loss:
             options["scalars"] = {"o0.mode": self.rules.scale}
         else:
             out = replace(out, scale=recipe.error_scale)
+        if self.precise:
+            options["o1"] = self._of(self.precise, BINARY32)
         return self._do(what, t, u, numbers=numbers,
                         o0=replace(out, stochastic=recipe.stochastic), **options)
 

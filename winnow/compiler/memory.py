@@ -174,6 +174,9 @@ class Memory:
             if layer.pool and not layer.pool.largest:
                 self._constant(averages.factors(layer.pool))
         self._constant(IDENTITY)
+        kind = self.recipe.skipping
+        self.ones = Buffer("ones", 1) if kind else None
+        self.threshold = Buffer("threshold", GROUP_WORDS) if kind == "quantile" else None
         self._weights(master, moment)
         self._masks()
         region = self.external.region
@@ -232,7 +235,8 @@ class Memory:
     @property
     def resident(self) -> list[Buffer]:
         """Everything that stays in the scratchpad, in the order of the region `parameters`."""
-        return [*self.constants.values()] + [b for p in self.parameters for b in p.resident]
+        ones = [buffer for buffer in (self.ones, self.threshold) if buffer]
+        return [*self.constants.values(), *ones] + [b for p in self.parameters for b in p.resident]
 
     @property
     def eights(self) -> int:

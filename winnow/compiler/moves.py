@@ -29,6 +29,42 @@ def store(buffer: Buffer, external: int, scalar: int | None = None, **shape) -> 
     return _move("store", buffer, external, scalar, 1, **shape)
 
 
+def gather(buffer: Buffer, external: int, live: Buffer, count: int, places: range, **shape
+           ) -> Operation:
+    """Fill `buffer` with the images at some places of a list of `count` elements; see
+    `_over_live` for `shape`. `external` is where image 0 lies."""
+    return _over_live("gather", buffer, external, live, count, places, 0, **shape)
+
+
+def scatter(buffer: Buffer, external: int, live: Buffer, count: int, places: range, **shape
+            ) -> Operation:
+    """Store `buffer` where the images at some places of a list lie."""
+    return _over_live("scatter", buffer, external, live, count, places, 1, **shape)
+
+
+def _over_live(verb: str, buffer: Buffer, external: int, live: Buffer, count: int, places: range,
+               is_store: int, *, words: int, loop: Runs, inner: Runs = Runs(1, 0, 0),
+               scalar: int | None = None, first: int = 0) -> Operation:
+    """Of each image runs of `words` words in loop `inner`; `loop` is that over images."""
+    words, loops = joined(words, (inner,))
+    operation = _move(verb, buffer, external, scalar, is_store, words=words, first=first,
+                      loops=())
+    registers = operation.registers
+    if len(loops) > 1:
+        raise ValueError(f"a move over live images of {len(loops)} loops over runs")
+    for name, runs in zip(("n1", "n2"), (*(loops or [Runs(1, 0, 0)]), loop), strict=True):
+        registers["move.counts"][name] = runs.count
+        registers[f"move.external.{name}"] = {"stride": runs.external * WORD_BYTES}
+        registers[f"move.scratchpad.{name}"] = {"stride": runs.buffer}
+    registers["move.live"] = {"enable": 1, "count": count, "first": places.start}
+    registers["move.live.base"] = {"address": At(live)}
+    operation.reads.append(live)
+    if scalar is None:
+        operation.external = external, external + WORD_BYTES * (
+            words + sum((r.count - 1) * r.external for r in loops) + (count - 1) * loop.external)
+    return operation
+
+
 def _move(verb: str, buffer: Buffer, external: int, scalar: int | None, is_store: int, *,
           words: int | None = None, loops: tuple[Runs, ...] = (), first: int = 0) -> Operation:
     """Runs of `words` words (by default one, the whole buffer), in loops, the innermost first; in

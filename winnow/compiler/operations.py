@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from isa.instructions import Guard
 from isa.registers import ADDRESS_BITS, TENSOR_STREAMS, Unit
 
 
@@ -26,12 +27,24 @@ class At:
         return (self.buffer.address + self.offset) % (1 << ADDRESS_BITS)
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """When an operation is done: a scalar register against a number. `known` is a buffer that is
+    written before control has read the register."""
+
+    guard: Guard
+    register: int
+    least: int
+    known: Buffer
+
+
 @dataclass
 class Operation:
     """One `run`. Registers that are not named take their defaults.
 
     `scalars` maps a register to the scalar register whose value is added to it. A move says which
-    bytes of external memory it touches, unless a scalar register takes part in the address.
+    bytes of external memory it touches, unless a scalar register takes part in the address. Control
+    waits for an operation that has `control`, and then executes these lines.
     """
 
     label: str
@@ -45,10 +58,12 @@ class Operation:
     job: int = 0  # the piece of work that it belongs to, in program order
     wait: int = 0
     post: int = 0
+    guard: Guarded | None = None
+    control: tuple[str, ...] = ()
 
     @property
     def buffers(self) -> list[Buffer]:
-        return self.reads + self.writes
+        return self.reads + self.writes + ([self.guard.known] if self.guard else [])
 
 
 @dataclass(frozen=True)

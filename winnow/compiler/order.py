@@ -12,6 +12,7 @@ from winnow.compiler.operations import Buffer, Operation
 
 TOKEN_OF = {pair: i for i, pair in enumerate(
     (a, b) for a in Unit for b in Unit if a is not b)}
+CONTROL_TOKEN = 1 << len(TOKEN_OF)  # what control itself waits for
 
 
 class _Users:

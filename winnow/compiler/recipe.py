@@ -15,6 +15,9 @@ SCALINGS = ("static", "dynamic")
 KINDS = {kind.name.lower(): kind for kind in Skip}
 SKIPS = {"all": Skip(sum(Skip)), "none": Skip.NONE}
 SCALES = range(33)  # exponents that errors may be scaled by
+SKIPPINGS = ("threshold", "quantile", "random")
+LEAST_LEVEL, MOST_LEVEL = 2.0**-16, 2.0**16  # of a threshold
+MOST_SKIPPED = 512  # images of a batch, which guards compare with in 10 bits
 LEAST_STEPS, MOST_STEPS = 1, 1 << 20  # without saturation, that a scale is raised after
 
 
@@ -34,6 +37,10 @@ class Recipe:
     skip : what operations leave out, where the chip has it and they may: all, none, or some of
         tiles, elements, outputs with commas between. It changes cycles and counters, no result.
     prune : which weights are pruned, if any
+    skip_images : which images take no part in BP and WU: ``none``; ``threshold:E``, those whose
+        largest error of a score is under E; ``quantile:S``, about a share S, those with the
+        smallest errors, by the sizes of those of the step before; ``random:S``, a share S by
+        chance.
     """
 
     epochs: int = 8
@@ -49,6 +56,7 @@ class Recipe:
     scaling: str = "static"
     clean_steps: int = 200
     skip: str = field(default="all", repr=False)  # no result is of that
+    skip_images: str = "none"
     prune: Pruning | None = None
 
     def __post_init__(self):
@@ -77,6 +85,36 @@ class Recipe:
         if wrong := [name for name in names if name not in KINDS]:
             raise UserError(f"skip = {self.skip!r}: must be {', '.join(SKIPS)}, or some of "
                             f"{', '.join(KINDS)} with commas between, not {wrong[0]!r}")
+        self._check_skipping()
+
+    @property
+    def skipping(self) -> str | None:
+        """What decides which images are skipped."""
+        return None if self.skip_images == "none" else self.skip_images.partition(":")[0]
+
+    @property
+    def skip_level(self) -> float:
+        """The threshold, or the share of the images."""
+        return float(self.skip_images.partition(":")[2])
+
+    def _check_skipping(self) -> None:
+        if self.skip_images == "none":
+            return
+        try:
+            kind, level = self.skipping, self.skip_level
+        except ValueError:
+            kind, level = None, 0.0
+        if kind not in SKIPPINGS:
+            raise UserError(f"skip_images = {self.skip_images!r}: must be none, or one of "
+                            f"{', '.join(SKIPPINGS)} with a colon and a number")
+        if kind == "threshold" and level and not LEAST_LEVEL <= level <= MOST_LEVEL:
+            raise UserError(f"skip_images = {self.skip_images!r}: a threshold must be 0, or from "
+                            f"2**-16 to 2**16")
+        if kind != "threshold" and not 0 <= level <= 1:
+            raise UserError(f"skip_images = {self.skip_images!r}: a share must be from 0 to 1")
+        if self.batch > MOST_SKIPPED:
+            raise UserError(f"batch = {self.batch}: must be at most {MOST_SKIPPED} where images "
+                            f"are skipped")
 
     @property
     def dynamic(self) -> bool:

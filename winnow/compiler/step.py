@@ -6,18 +6,20 @@ overlap as far as the scratchpad allows (schedule.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import log2
 
 from isa.config import WORD_BYTES
 from isa.registers import Unit
-from winnow.compiler import moves
+from winnow.compiler import live, moves
 from winnow.compiler.cuts import Cuts, Need, choose
+from winnow.compiler.live import LiveImages
 from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
-from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.operations import Buffer, Guarded, Operation
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import NEXT, Part, Tile
 from winnow.errors import UserError
@@ -62,6 +64,7 @@ class Rules:
     scale: int  # as a field of the mode of a vector output, with dynamic scaling
     mean: int  # of sums of scaled errors over a batch, as a field of the tensor mode
     factor: int  # likewise, as a binary32 number
+    live: int  # how many images are live, where some are skipped
 
     @property
     def shrinks(self) -> bool:
@@ -103,12 +106,19 @@ class Step:
                 parameters.norm.new_step()
         self.scores = Buffer("scores", memory.eights * memory.classes * GROUP_WORDS)
         self.errors = Buffer("errors", memory.eights * memory.classes)
+        self.live = self.precise = None
+        if rules.recipe.skipping:
+            self.live = LiveImages(memory, rules.recipe, rules.key, rules.live)
+            self.precise = Buffer("precise errors", self.scores.words)
+        self.over_live = False  # images of parts are places in the list of live ones
+        self.guard: Guarded | None = None  # of what is emitted
 
     def emit(self, operations, tag: int = 0) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
         `tag`, and leave out no more than the recipe says."""
         for operation in _listed(operations):
             operation.job = self.job
+            operation.guard = operation.guard or self.guard
             if operation.unit is Unit.TENSOR:
                 operation.tag, mode = tag, operation.registers.get("tensor.mode", {})
                 if "skip" in mode:
@@ -118,19 +128,58 @@ class Step:
     def catch_up(self) -> None:
         """Emit what was put off: updates, which nothing waits for in this step."""
         late, self.later = self.later, []
+        guard, self.guard = self.guard, None
         for emit in late:
             emit()
+        self.guard = guard
+
+    @contextmanager
+    def of_live(self, only: bool):
+        """A context: with `only` (and where images are skipped) images of parts are places in the
+        list of live ones."""
+        self.over_live = only and self.live is not None
+        yield
+        self.over_live = False
+
+    @contextmanager
+    def tile_of(self, images: range):
+        """A context: what is emitted is left out where no live image is there for these places."""
+        self.guard = self.live.some(images) if self.over_live else None
+        yield
+        self.guard = None
 
     def fill(self, stored: Stored, part: Part) -> Tile:
         """A part of a stored map."""
         tile = Tile.new(stored.name, part, stored.shape, stored.layout)
-        self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
-                             **self._runs(tile, stored, part)))
+        if self.over_live:
+            self.emit(moves.gather(*self._over_live(tile, stored, part), scalar=stored.scalar,
+                                   **self._live_runs(tile, stored, part)))
+        else:
+            self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
+                                 **self._runs(tile, stored, part)))
         return tile
 
     def store(self, tile: Tile, stored: Stored, part: Part) -> None:
         """The rows of `part` of a tile, which may hold more rows."""
-        self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
+        if self.over_live:
+            self.emit(moves.scatter(*self._over_live(tile, stored, part),
+                                    **self._live_runs(tile, stored, part)))
+        else:
+            self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
+
+    def clear_places(self, tile: Tile, images: range) -> None:
+        """Errors that were formed at places without an image become zero."""
+        if self.over_live:
+            self.emit(self.live.cleared(tile, images))
+
+    def _over_live(self, tile: Tile, stored: Stored, part: Part) -> tuple:
+        every = replace(part, images=range(self.batch))
+        return tile.buffer, stored.at(every), self.live.list, self.batch, part.images
+
+    def _live_runs(self, tile: Tile, stored: Stored, part: Part) -> dict:
+        runs = self._runs(tile, stored, part)
+        inner, loop = runs.pop("loops")
+        return runs | {"inner": inner, "loop": loop}
 
     @staticmethod
     def _runs(tile: Tile, stored: Stored, part: Part) -> dict:
@@ -205,6 +254,8 @@ class Step:
         cycles = max(1, together * sum(self.cycles(r) for r in readers))
         room = (self.room(self.plan.share) - need.fixed) // (2 * need.tile)
         most = max(1, min(room, max(-(-MOST_CYCLES // cycles), NEXT if together > 1 else 1)))
+        if self.over_live:
+            most = min(most, -(-self.batch // live.TILES))
         size = min(most, -(-LEAST_CYCLES // cycles))
         return growing(self.batch, size, most, together)
 

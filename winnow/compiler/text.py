@@ -3,6 +3,7 @@
 from isa.fields import encode
 from isa.registers import REGISTERS, Unit
 from winnow.compiler.operations import At, Operation
+from winnow.compiler.order import CONTROL_TOKEN
 
 
 class ProgramText:
@@ -62,8 +63,18 @@ class ProgramText:
                 self.line(f"set {name}{arguments}")
         self._held[unit] = {n: v for n, v in wanted.items() if n not in operation.scalars}
         self._held[unit] |= dict.fromkeys(operation.scalars)
-        self.line(f"run {unit.name.lower()}, wait={operation.wait:#x}, post={operation.post:#x}, "
-                  f"tag={operation.tag}", operation.label)
+        post, guard = operation.post, ""
+        if operation.control:
+            post |= CONTROL_TOKEN
+        if operation.guard:
+            guard = (f", guard={operation.guard.guard.name.lower()}, rs=r{operation.guard.register}"
+                     f", least={operation.guard.least}, count={int(unit is Unit.TENSOR)}")
+        self.line(f"run {unit.name.lower()}, wait={operation.wait:#x}, post={post:#x}, "
+                  f"tag={operation.tag}{guard}", operation.label)
+        if operation.control:
+            self.line(f"sync wait={CONTROL_TOKEN:#x}")
+        for line in operation.control:
+            self.line(line)
 
     def __str__(self):
         return "\n".join(self.lines) + "\n"

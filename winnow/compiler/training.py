@@ -11,7 +11,7 @@ from isa.config import LANES, WORD_BYTES, Config
 from isa.expressions import float_bits
 from isa.instructions import INSTRUCTION_BYTES
 from isa.registers import TAGS
-from winnow.compiler import moves, scaling
+from winnow.compiler import live, moves, scaling
 from winnow.compiler.backward import Backward
 from winnow.compiler.forming import Forming
 from winnow.compiler.forward import Forward
@@ -51,7 +51,8 @@ class TrainingProgram:
     """Programs that train `network` on a chip of `config`, and that evaluate it.
 
     The host works in rounds: it writes the images and targets of up to `round_steps` steps to
-    `data`, starts a program, and reads the scores of each step from `log`. Everything that lasts
+    `data`, starts a program, and reads the scores of each step from `log`; where images are skipped
+    a list of those that are not lies before them. Everything that lasts
     is in external memory between rounds: `parameters` (what stays in the scratchpad during one),
     `weights`, `masters`, `moments` and `state`. The seed is that of the random bits.
     """
@@ -63,7 +64,7 @@ class TrainingProgram:
         self.counted = _counted(self.layers)
         self.tags = {(i, group.phase): tag for tag, group in enumerate(self.counted)
                      for i in group.layers}
-        _check_chip(config)
+        _check_chip(config, recipe)
         self.memory = Memory(config, self.graph, recipe)
         self.external = self.memory.external
         self._map_external()
@@ -76,7 +77,8 @@ class TrainingProgram:
         target_words = memory.eights * memory.classes
         self.image_bytes = WORD_BYTES * batch * self.graph.maps[0].shape.words
         self.step_bytes = self.image_bytes + WORD_BYTES * target_words
-        self.log_bytes = WORD_BYTES * GROUP_WORDS * memory.eights * memory.classes
+        self.list_bytes = WORD_BYTES * memory.eights * bool(self.recipe.skipping)
+        self.log_bytes = self.list_bytes + WORD_BYTES * GROUP_WORDS * memory.eights * memory.classes
         self.round_steps = max(1, ROUND_BYTES // self.step_bytes)
         region("log", self.round_steps * self.log_bytes)
         region("data", self.round_steps * self.step_bytes)
@@ -97,12 +99,13 @@ class TrainingProgram:
         """Whether a step depends on more than weights: random bits, a scale that changes, when
         masks are chosen."""
         r = self.recipe
-        return bool(r.dynamic or r.stochastic or r.prune or "bfloat16" in (r.masters, r.moments))
+        return bool(r.dynamic or r.stochastic or r.prune or r.skipping == "random"
+                    or "bfloat16" in (r.masters, r.moments))
 
     @property
     def rules(self) -> Rules:
         return Rules(self.recipe, rate=RATE, key=scaling.KEY, scale=scaling.SCALE,
-                     mean=scaling.MEAN, factor=scaling.FACTOR)
+                     mean=scaling.MEAN, factor=scaling.FACTOR, live=scaling.LIMIT)
 
     @cached_property
     def training(self) -> Schedule:
@@ -118,16 +121,21 @@ class TrainingProgram:
     def _train(self, step: Step) -> None:
         forming = Forming(step)
         Forward(step, forming).run(True, self.tag)
-        step.emit(moves.store(step.scores, self.address("log"), LOG))
+        step.emit(moves.store(step.scores, self.address("log") + self.list_bytes, LOG))
         targets = Buffer("targets", step.errors.words)
         step.emit(moves.fill(targets, self.address("data") + self.image_bytes, DATA))
-        step.emit(Loss(self.recipe.loss, self.layers[-1].output.channels, self.memory, step.scores,
-                       targets, step.errors, step.rules).operations())
+        classes = self.layers[-1].output.channels
+        step.emit(Loss(self.recipe.loss, classes, self.memory, step.scores, targets, step.errors,
+                       step.rules, step.precise).operations())
+        if step.live:
+            step.emit(step.live.choose(classes, step.precise, step.errors,
+                                       self.address("parameters")))
+            step.emit(moves.store(step.live.list, self.address("log"), LOG))
         Backward(step, forming).run(self.tag)
 
     def _evaluate(self, step: Step) -> None:
         Forward(step, Forming(step)).run(False, self.tag)
-        step.emit(moves.store(step.scores, self.address("log"), LOG))
+        step.emit(moves.store(step.scores, self.address("log") + self.list_bytes, LOG))
 
     def _best(self, emit: Callable[[Step], None], plans: tuple[Plan, ...]) -> Schedule:
         """The plan with the fewest estimated cycles, of those that fit."""
@@ -180,6 +188,9 @@ class TrainingProgram:
             if rate is not None and self.keeps_state:
                 scaling.advance(text, self.recipe)
                 self._refresh(text, density)
+            if rate is not None and self.memory.threshold:
+                live.advance(text, self.memory, self.recipe, scaling.LIMIT,
+                             (scaling.NOW, scaling.COUNTED, scaling.PASSED))
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
             text.line(f"addi r{LOG}, r{LOG}, {self.log_bytes}")
         if rate is not None:
@@ -240,10 +251,13 @@ def _counted(layers) -> list[Counted]:
                                        if g.phase == phase)) for phase in PHASES]
 
 
-def _check_chip(config: Config) -> None:
+def _check_chip(config: Config, recipe: Recipe) -> None:
     """`UserError` for what no placement could mend."""
     if config.block < LANES:
         raise UserError(f"block = {config.block}: training needs at least {LANES}, a weight "
                         f"gradient turns {LANES} words of the stream")
+    if recipe.skipping and config.slot > 1:
+        raise UserError(f"slot = {config.slot}: must be 1 where images are skipped: with more, "
+                        f"errors of several images lie side by side")
     if config.mode == "e4m3":
         raise UserError("mode = 'e4m3': training needs mixed or e5m2, errors are E5M2")
