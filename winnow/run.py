@@ -73,9 +73,18 @@ class Runner:
             bar.update(done - known)
         self.driver.finish()
         self.seconds += time.monotonic() - began
+        self._warn(work)
         self._count()
         if work.rate is not None and len(self.curve) % len(session.orders[0]) == 0:
             self.weight_hashes.append(session.weight_hash(memory))
+
+    def _warn(self, work: Round) -> None:
+        """Say so where a training step had no image left."""
+        state = self.session.state(self.device.memory)
+        if work.rate is not None and state and state.empty:
+            tqdm.write(f"warning: in {state.empty} of {len(work.images)} steps every image was "
+                       f"skipped (skip_images = {self.session.program.recipe.skip_images}): they "
+                       f"changed weights by momentum and decay alone", sys.stderr)
 
     def _count(self) -> None:
         """Add the counters, which each program begins at zero."""

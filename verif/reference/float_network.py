@@ -28,6 +28,8 @@ class FloatNetwork:
     Members
     -------
     last : scores that the last gradients began from
+    live : for each image whether it takes part in the backward pass; the errors of the others are
+        zero everywhere, and means stay those over all. None: all do.
     """
 
     def __init__(self, network: Network, weights: dict[str, np.ndarray], dtype=np.float64,
@@ -42,6 +44,7 @@ class FloatNetwork:
         self.running = {name: (np.zeros(len(w)), np.ones(len(w))) for name, w in weights.items()}
         self.gradient: dict[tuple[str, str], np.ndarray] = {}
         self.training = True
+        self.live: np.ndarray | None = None
 
     def scores(self, images: np.ndarray, training: bool = False) -> np.ndarray:
         """(image, class)."""
@@ -57,8 +60,14 @@ class FloatNetwork:
         if self.loss == "softmax":
             power = np.exp(scores - scores.max(axis=1, keepdims=True))
             scores = power / power.sum(axis=1, keepdims=True)
-        backward((scores - target) / self.dtype(len(images)))
+        backward(self._of_live((scores - target) / self.dtype(len(images))))
         return self.gradient
+
+    def _of_live(self, error):
+        """An error by image without those that take no part."""
+        if self.live is None:
+            return error
+        return error * self.live.reshape(-1, *(1,) * (error.ndim - 1))
 
     def train(self, images, labels, order, rates, momentum: float, decay: float = 0.0) -> None:
         """Stochastic gradient descent; `order` (steps, batch) and a learning rate a step."""
@@ -168,8 +177,8 @@ class FloatNetwork:
             of_gamma, of_beta = (g * hat).sum(axis=axes), g.sum(axis=axes)
             self.gradient[name, "gamma"], self.gradient[name, "beta"] = of_gamma, of_beta
             count = self.dtype(g.size // g.shape[1])
-            return by_channel(gamma * s) * (
-                g - by_channel(of_beta / count) - hat * by_channel(of_gamma / count))
+            return self._of_live(by_channel(gamma * s) * (
+                g - by_channel(of_beta / count) - hat * by_channel(of_gamma / count)))
 
         return hat * by_channel(gamma) + by_channel(beta), backward
 

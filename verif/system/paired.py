@@ -95,10 +95,10 @@ def _content(precision, session: Session) -> Iterator[str | bytes | Path]:
     yield session.dataset.content_hash()
     yield from (np.concatenate(session.orders).tobytes(),
                 *(w.tobytes() for w in session.weights if w is not None))
-    if precision is fp8:
+    if precision is not binary32:
         yield to_bytes(program.instructions(1, recipe.rate(0)))
         yield to_bytes(program.instructions(1, None))
-    package = sim if precision is fp8 else reference
+    package = reference if precision is binary32 else sim
     yield from sorted(path for path in Path(package.__file__).parent.glob("*.py")
                       if path.stem not in CYCLES)
 

@@ -170,9 +170,11 @@ def test_every_parameter_of(kind):
         check(key, np.median([angle(ours, expected, [key]) for ours, expected in steps]))
 
 
-def true_gradients(session: Session) -> dict[tuple[str, str], np.ndarray]:
-    """Of the first step, in float64; and the scores."""
+def true_gradients(session: Session, live: np.ndarray | None = None
+                   ) -> dict[tuple[str, str], np.ndarray]:
+    """Of the first step, in float64, perhaps of some images only; and the scores."""
     data, rows, network = session.dataset, session.orders[0][0], float_network(session)
+    network.live = live
     images = data.train_images[rows].transpose(0, 3, 1, 2)
     return {SCORES: network.scores(images, training=True)} | network.gradients(
         images, data.train_labels[rows])

@@ -1,0 +1,202 @@
+"""Gradient skipping: who is skipped, what the others teach, and that the chip does the same."""
+
+import numpy as np
+import pytest
+
+from isa.config import Config, named
+from verif import seeds
+from verif.simulation import Simulation
+from verif.system.networks import BATCH, LOW_PRECISION, random_session
+from verif.system.test_chip import CYCLES, compare, work
+from verif.system.test_networks import KINDS, SCORES, angle, check, one_step, true_gradients
+from winnow import cli
+from winnow.compiler.recipe import Recipe
+from winnow.errors import UserError
+from winnow.host import Driver, ModelDevice
+from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
+from winnow.network import named as network_named
+from winnow.session import LASTING, Session
+
+CONFIGS = {
+    "four cores": Config(scratchpad_kib=1024, cores=4, banks=32),
+    "tiny": Config(scratchpad_kib=16, cores=2),  # bands, chunks and pieces everywhere
+}
+DIGITS = network_named("digits")
+MIXED = Network("mixed", Shape(3, 13, 11), (
+    Conv("a", 8, norm=True, pool=Window(3, 2, 1)),
+    Residual("outer", (
+        Residual("inner", (Conv("b", 8, relu=False),)),
+        Conv("c", 13, 3, 2, norm=True),
+        Conv("d", 16, relu=False, norm=True)), Conv("e", 16, 1, 2, 0, relu=False)),
+    MaxPool("ragged", Window(3)),
+    Linear("hidden", 12, relu=True),
+    Linear("fc", 10)))
+
+
+def session(network: Network, name: str, config: str = "four cores", steps: int = 1,
+            batch: int = 32, **recipe) -> Session:
+    return random_session(CONFIGS[config], seeds.generator(name), steps * batch // BATCH, network,
+                          batch=batch, **recipe)
+
+
+def run(made: Session) -> tuple[dict[str, bytes], dict[str, int], list]:
+    """What is learned in all rounds on the model, counters of the last one, states."""
+    device = ModelDevice(made.program.config, made.program.external.size)
+    made.place(device.memory)
+    driver, states = Driver(device), []
+    for each in made.rounds:
+        made.load(device.memory, each)
+        driver.execute(made.program.address("program"))
+        states.append(made.state(device.memory))
+    lasting = {name: device.memory[made.program.external.slice(name)].tobytes()
+               for name in LASTING if name not in ("state", "parameters")}
+    return lasting, driver.counters(), states
+
+
+def errors(made: Session, scores: np.ndarray) -> np.ndarray:
+    """The largest error of a score of each image, in float64."""
+    scores = scores.astype(np.float64)
+    if made.program.recipe.loss == "softmax":
+        power = np.exp(scores - scores.max(axis=1, keepdims=True))
+        scores = power / power.sum(axis=1, keepdims=True)
+    labels = made.dataset.train_labels[made.orders[0][0]]
+    return np.abs(scores - np.eye(scores.shape[1])[labels]).max(axis=1)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("loss", ["mse", "softmax"])
+def test_nothing_changes_where_all_images_live(loss, config):
+    """With a threshold of zero the list is that of all images: the same bits, nothing left out."""
+    for network in (DIGITS, MIXED):
+        dense, counted, _ = run(session(network, "all", config, 2, loss=loss))
+        listed, more, states = run(session(network, "all", config, 2, loss=loss,
+                                           skip_images="threshold:0"))
+        assert listed == dense, network.name
+        assert more["skipped_images"] == 0 and states[-1].empty == 0
+        assert more["macs"] >= counted["macs"]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("network", [DIGITS, MIXED, *(
+    Network(kind, Shape(3, 11, 9), (Conv("first", 8), *KINDS[kind], Linear("fc", 10)))
+    for kind in ("added to two maps", "overlapping windows behind a norm", "wide windows",
+                 "readers of unlike strides", "an average pool inside"))],
+    ids=lambda network: network.name)
+def test_live_images_teach_what_they_should(network, config):
+    """A step with some images skipped, against float64: their errors are zero everywhere."""
+    steps = []
+    for case, share in enumerate((0.2, 0.45, 0.8)):
+        name = f"{network.name} {case}"
+        plain = session(network, name, config)
+        e = errors(plain, one_step(plain)[SCORES])
+        order = np.sort(e)
+        n = int(share * e.size)
+        level = float((order[n - 1] + order[n]) / 2)
+        live = e > level
+        made = session(network, name, config, skip_images=f"threshold:{level!r}")
+        expected = true_gradients(made, live)
+        ours = one_step(made)
+        assert ours.keys() == expected.keys()
+        every = [key for key in ours if key != SCORES]
+        steps.append((angle(ours, expected, every), angle(ours, true_gradients(made), every),
+                      ours, expected))
+    assert np.mean([a for a, *_ in steps]) > np.mean([b for _, b, *_ in steps])
+    for key in steps[0][2]:
+        check(key, np.median([angle(ours, expected, [key]) for *_, ours, expected in steps]))
+
+
+@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=lambda network: network.name)
+def test_counters_add_up_to_those_of_all_images(network):
+    """Done and skipped multiply-adds are those of the same program with all images live."""
+    def total(skip):
+        counters = run(session(network, "counters", skip_images=skip))[1]
+        return counters["macs"] + counters["skipped_images"], counters["skipped_images"]
+
+    dense, none = total("threshold:0")
+    half, some = total("random:0.5")
+    empty, most = total("random:1")
+    assert none == 0 < some < most and dense == half == empty
+
+
+@pytest.mark.parametrize("skip", ["threshold:60000", "random:1"])
+def test_a_batch_whose_images_are_all_skipped(skip, tmp_path, capsys):
+    """Weights stay, nothing hangs, and it is said."""
+    made = session(MIXED, "empty", steps=2, skip_images=skip)
+    device = ModelDevice(made.program.config, made.program.external.size)
+    made.place(device.memory)
+    before = device.memory.copy()
+    lasting, _, states = run(made)
+    for name in ("masters", "weights", "moments"):
+        assert lasting[name] == before[made.program.external.slice(name)].tobytes(), name
+    assert [state.empty for state in states] == [2]
+    assert cli.main(["train", "--epochs", "1", "--train-images", "32", "--test-images", "16",
+                     "--skip-images", skip, "--out", str(tmp_path / "run")]) == 0
+    assert f"in 2 of 2 steps every image was skipped (skip_images = {skip})" in \
+        capsys.readouterr().err
+
+
+def test_chance_skips_its_share():
+    """Images are drawn by the seed and the step, each by itself."""
+    def skipped(share, seed):
+        made = session(DIGITS, "chance", steps=16, skip_images=f"random:{share}")
+        made.seed = seed
+        return run(made)[1]["skipped_images"]
+
+    most = skipped(1, 1)
+    for share in (0.25, 0.5, 0.75):
+        # tiles that are not full are done as well: less is left out than images are skipped
+        assert share - 0.15 < skipped(share, 1) / most < share + 0.03, share
+    assert skipped(0.5, 1) != skipped(0.5, 2)
+
+
+def test_a_quantile_follows_the_errors():
+    """The threshold of a step is that of the images before it, in quarters of a power of two of
+    the squared error: what lies under it is no more than that share of them."""
+    for share in (0.25, 0.5):
+        made = session(DIGITS, "quantile", steps=1, skip_images=f"quantile:{share}", batch=64)
+        e = errors(made, one_step(made)[SCORES])
+        state = run(made)[2][-1]
+        threshold = np.uint32(state.threshold + 1).view(np.float32)
+        assert np.mean(e**2 < threshold) <= share
+        assert np.mean(e**2 < threshold * 1.26) > share
+        assert state.empty == 0
+    made = session(DIGITS, "quantile", steps=16, skip_images="quantile:0.5")
+    counters = run(made)[1]
+    assert 0.1 < counters["skipped_images"] / counters["macs"] < 1
+
+
+@pytest.mark.parametrize("skip, options", [
+    ("threshold:0.9", {}), ("random:0.6", LOW_PRECISION), ("quantile:0.5", LOW_PRECISION),
+    ("random:1", {})])
+def test_the_chip_skips_the_same_images(skip, options):
+    """Memory and exact counters after several steps, with stalls."""
+    config = named("small")
+    for network, batch in ((DIGITS, 32), (MIXED, 16)):
+        made = random_session(config, seeds.generator(f"chip skips {skip}"), 3 * batch // BATCH,
+                              network, batch=batch, skip_images=skip, **options)
+        size = made.program.external.size
+        model = ModelDevice(config, size)
+        with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=0.2) as chip:
+            for on_chip, on_model in zip(work(made, chip, CYCLES, 2), work(made, model, CYCLES, 2),
+                                         strict=True):
+                compare(made, on_chip, on_model)
+
+
+@pytest.mark.parametrize("value, message", [
+    ("some", "skip_images = 'some': must be none, or one of threshold, quantile, random with"),
+    ("median:0.5", "must be none, or one of"), ("quantile", "must be none, or one of"),
+    ("quantile:half", "must be none, or one of"),
+    ("quantile:1.5", "skip_images = 'quantile:1.5': a share must be from 0 to 1"),
+    ("random:-0.1", "a share must be from 0 to 1"), ("random:nan", "a share must be from 0 to 1"),
+    ("threshold:-1", "a threshold must be 0, or from"),
+    ("threshold:nan", "a threshold must be 0, or from"),
+    ("threshold:1e-9", "a threshold must be 0, or from"),
+])
+def test_recipes_that_are_refused(value, message):
+    with pytest.raises(UserError, match=message):
+        Recipe(skip_images=value)
+
+
+def test_a_batch_that_guards_cannot_count():
+    with pytest.raises(UserError, match="batch = 1024: must be at most 512 where images are"):
+        Recipe(skip_images="random:0.5", batch=1024)
