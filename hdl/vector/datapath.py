@@ -89,7 +89,7 @@ class VectorDatapath(wiring.Component):
         m.submodules.reduction = reduction = Reduction()
         registers, op = self.registers, self.registers.op
         start = Signal()
-        tally, offered, counted = Signal(), Signal(), Signal()  # a group, by the histogram
+        tally, offered, counted, counting = Signal(), Signal(), Signal(), Signal()
         m.submodules.coefficients = coefficients = Coefficients(config=self.config)
         wiring.connect(m, coefficients.port, wiring.flipped(self.z))
         ports = {"x": wiring.flipped(self.x), "y": wiring.flipped(self.y),
@@ -161,7 +161,7 @@ class VectorDatapath(wiring.Component):
             reduction.nest_last.eq(lanes.nest_last),
 
             self.saturations.eq(outputs.saturations),
-            self.working.eq(groups.valid | lanes.busy | outputs.busy),
+            self.working.eq(groups.valid | lanes.busy | outputs.busy | counting),
             self.trap.eq(outputs.trap | coefficients.trap
                          | Cat(unit.trap for unit in inputs).any()),
             self.wait_read.eq(groups.valid & ~present & lanes.s0_ready),
@@ -173,7 +173,8 @@ class VectorDatapath(wiring.Component):
                      zip(outputs.number, lanes.number, strict=True)]
         takers = [outputs, reduction]
         if self.index == 0:
-            takers.append(self._histogram(m, start, tally, offered, counted))
+            takers.append(histogram := self._histogram(m, start, tally, offered))
+            m.d.comb += [counted.eq(histogram.took), counting.eq(histogram.busy)]
         for taker in takers:
             m.d.comb += [
                 *(here.eq(there) for here, there in zip(taker.t, lanes.t, strict=True)),
@@ -190,7 +191,7 @@ class VectorDatapath(wiring.Component):
         m.d.comb += outputs.index.eq(self._number(m, split, start, lanes.valid & fork.ready))
         return m
 
-    def _histogram(self, m, start, tally, offered, counted):
+    def _histogram(self, m, start, tally, offered):
         """Counts groups, where that is asked for."""
         histogram = Histogram()
         m.d.comb += tally.eq(self.registers.tally.histogram)
@@ -201,7 +202,6 @@ class VectorDatapath(wiring.Component):
             histogram.first.eq(self.registers.tally.first),
             histogram.source.eq(self.registers.op.source),
             histogram.offer.eq(offered),
-            counted.eq(histogram.took),
             histogram.bin.eq(self.bin),
             self.count.eq(histogram.count),
         ]

@@ -25,11 +25,12 @@ class Histogram(wiring.Component):
         its size
     source : groups are `t` (0) or `u` (1)
     offer, took, t, u : a stream of groups
+    busy : what was taken is not counted yet
     bin, count : a bin's count, in the same cycle, modulo 2^`TALLY_BITS`
 
     Timing
     ------
-    A group in `LANES` / `TOGETHER` cycles.
+    A group in `LANES` / `TOGETHER` cycles; the last elements are counted one cycle later.
     """
 
     def __init__(self):
@@ -42,6 +43,7 @@ class Histogram(wiring.Component):
             "took": Out(1),
             "t": In(FLOAT_BITS).array(LANES),
             "u": In(FLOAT_BITS).array(LANES),
+            "busy": Out(1),
             "bin": In(range(BINS)),
             "count": Out(TALLY_BITS),
         })
@@ -54,8 +56,9 @@ class Histogram(wiring.Component):
         m.d.comb += self.took.eq(self.offer & place.all())
         with m.If(self.offer):
             m.d.sync += place.eq(place + 1)
+        m.d.sync += self.busy.eq(self.offer)
         with m.If(self.clear):
-            m.d.sync += place.eq(0)
+            m.d.sync += [place.eq(0), self.busy.eq(0)]
         counts = [self._part(m, i, Array(sizes[i::TOGETHER])[place]) for i in range(TOGETHER)]
         m.d.comb += self.count.eq(sum(counts))
         return m
@@ -66,18 +69,20 @@ class Histogram(wiring.Component):
         m.submodules[f"rows_{number}"] = rows
         written = Signal(BINS, name=f"written_{number}")  # the others are zero
         above = Signal(signed(BIN_BITS + 1), name=f"above_{number}")
+        place = Signal(range(BINS), name=f"place_{number}")
+        m.d.sync += place.eq(Mux(above < 0, 0, Mux(above >= BINS, BINS - 1, above)))
         m.d.comb += [
             above.eq(size - self.first),
-            rows.read_address[0].eq(Mux(above < 0, 0, Mux(above >= BINS, BINS - 1, above))),
+            rows.read_address[0].eq(place),
             rows.read_address[1].eq(self.bin),
-            rows.write_enable.eq(self.offer),
-            rows.write_address.eq(rows.read_address[0]),
+            rows.write_enable.eq(self.busy),
+            rows.write_address.eq(place),
         ]
         found = [Mux((written >> address)[0], data, 0)
                  for address, data in zip(rows.read_address, rows.read_data, strict=True)]
         m.d.comb += rows.write_data.eq(found[0] + 1)
-        with m.If(self.offer):
-            m.d.sync += written.bit_select(rows.read_address[0], 1).eq(1)
+        with m.If(self.busy):
+            m.d.sync += written.bit_select(place, 1).eq(1)
         with m.If(self.start):
             m.d.sync += written.eq(0)
         return found[1]

@@ -58,17 +58,18 @@ class SumWords(wiring.Component):
             m.d.sync += held.eq(Cat(going, held[:-1]))
             with m.If(going):
                 m.d.sync += left.eq(left - 1)
-        # Two sums leave a cycle; across, they first go into two, and these into one.
+        # Two sums leave a cycle; across, all go into two, and these into one another first.
         with m.If((adding == 0) & en & ~self.across):
             for here, there in zip(kept, kept[WORD_FLOATS:], strict=False):
                 m.d.sync += here.eq(there)
-        second = Signal(SUM)
-        m.d.comb += second.eq(Mux(adding == 1, kept[1], kept[WORD_FLOATS]))
+        others = [Signal(SUM, name=f"other_{i}") for i in range(WORD_FLOATS)]
+        m.d.comb += [other.eq(Mux(adding == 1, kept[1 - i], kept[WORD_FLOATS + i]))
+                     for i, other in enumerate(others)]
         with m.If(adding != 0):
             m.d.sync += adding.eq(adding - 1)
             for here, there in zip(kept[WORD_FLOATS:], kept[2 * WORD_FLOATS:], strict=False):
                 m.d.sync += here.eq(there)
-            for here, other in zip(kept, (second, kept[1 + WORD_FLOATS]), strict=False):
+            for here, other in zip(kept, others, strict=False):
                 m.d.sync += [here.value.eq(here.value + other.value),
                              here.nan.eq(here.nan | other.nan)]
         with m.If(self.valid & self.ready):
@@ -79,13 +80,11 @@ class SumWords(wiring.Component):
 
         for i in range(WORD_FLOATS):
             m.submodules[f"convert_{i}"] = convert = FixedToFloat(width=SUM_BITS, exponent=0)
-            value = Signal(SUM, name=f"value_{i}")
-            m.d.comb += value.eq(Mux(self.across, kept[0], kept[i]))
             m.d.comb += [
                 convert.en.eq(en),
-                convert.value.eq(value.value),
+                convert.value.eq(kept[i].value),
                 convert.scale.eq(self.quantum),
-                convert.nan.eq(value.nan),
+                convert.nan.eq(kept[i].nan),
                 self.words.payload.word_select(i, WORD_BITS // WORD_FLOATS).eq(convert.out),
             ]
         return m

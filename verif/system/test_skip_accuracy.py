@@ -17,8 +17,9 @@ from winnow.run import progress_bar, runner
 from winnow.session import Session
 
 SEEDS = range(3)
-HOWS = ("none", *(f"threshold:{level}" for level in (0.1, 0.2, 0.4)),
-        *(f"{kind}:{share}" for kind in ("quantile", "random") for share in (0.25, 0.5, 0.75)))
+HOWS = ("none", "threshold:0.1", *(f"{kind}:{level}" for kinds, level in (
+    (("quantile", "random"), 0.5), (("threshold",), 0.4), (("quantile", "random"), 0.75),
+    (("quantile", "random"), 0.25)) for kind in kinds))
 LOSS = 0.01  # of accuracy, that skipping half of the images by their errors may cost
 
 

@@ -10,7 +10,9 @@ from verif.system.networks import BATCH, LOW_PRECISION, random_session
 from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_networks import KINDS, SCORES, angle, check, one_step, true_gradients
 from winnow import cli
+from winnow.compiler import training
 from winnow.compiler.recipe import Recipe
+from winnow.compiler.step import PLANS
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
@@ -31,6 +33,12 @@ MIXED = Network("mixed", Shape(3, 13, 11), (
     MaxPool("ragged", Window(3)),
     Linear("hidden", 12, relu=True),
     Linear("fc", 10)))
+
+
+@pytest.fixture(autouse=True)
+def one_plan(monkeypatch):
+    """One plan of tile sizes instead of the best of all, which takes long to find."""
+    monkeypatch.setattr(training, "PLANS", PLANS[:1])
 
 
 def session(network: Network, name: str, config: str = "four cores", steps: int = 1,
