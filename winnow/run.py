@@ -80,9 +80,9 @@ class Runner:
 
     def _warn(self, work: Round) -> None:
         """Say so where a training step had no image left."""
-        state = self.session.state(self.device.memory)
-        if work.rate is not None and state and state.empty:
-            tqdm.write(f"warning: in {state.empty} of {len(work.images)} steps every image was "
+        live = self.session.live(self.device.memory, len(work.images))
+        if work.rate is not None and not live.any(axis=1).all():
+            tqdm.write(f"warning: in {(~live.any(axis=1)).sum()} of {len(live)} steps every image was "
                        f"skipped (skip_images = {self.session.program.recipe.skip_images}): they "
                        f"changed weights by momentum and decay alone", sys.stderr)
 

@@ -13,6 +13,7 @@ from winnow import cli
 from winnow.compiler import training
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.step import PLANS
+from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
@@ -47,27 +48,26 @@ def session(network: Network, name: str, config: str = "four cores", steps: int 
                           batch=batch, **recipe)
 
 
-def run(made: Session) -> tuple[dict[str, bytes], dict[str, int], list]:
-    """What is learned in all rounds on the model, counters of the last one, states."""
+def run(made: Session) -> tuple[dict[str, bytes], dict[str, int], np.ndarray]:
+    """What is learned in all rounds on the model, counters and live images of the last one."""
     device = ModelDevice(made.program.config, made.program.external.size)
     made.place(device.memory)
-    driver, states = Driver(device), []
+    driver = Driver(device)
     for each in made.rounds:
         made.load(device.memory, each)
         driver.execute(made.program.address("program"))
-        states.append(made.state(device.memory))
     lasting = {name: device.memory[made.program.external.slice(name)].tobytes()
                for name in LASTING if name not in ("state", "parameters")}
-    return lasting, driver.counters(), states
+    return lasting, driver.counters(), made.live(device.memory, len(each.images))
 
 
-def errors(made: Session, scores: np.ndarray) -> np.ndarray:
-    """The largest error of a score of each image, in float64."""
+def errors(made: Session, scores: np.ndarray, step: int = 0) -> np.ndarray:
+    """The largest error of a score of each image of a step, in float64."""
     scores = scores.astype(np.float64)
     if made.program.recipe.loss == "softmax":
         power = np.exp(scores - scores.max(axis=1, keepdims=True))
         scores = power / power.sum(axis=1, keepdims=True)
-    labels = made.dataset.train_labels[made.orders[0][0]]
+    labels = made.dataset.train_labels[made.orders[0][step]]
     return np.abs(scores - np.eye(scores.shape[1])[labels]).max(axis=1)
 
 
@@ -77,10 +77,10 @@ def test_nothing_changes_where_all_images_live(loss, config):
     """With a threshold of zero the list is that of all images: the same bits, nothing left out."""
     for network in (DIGITS, MIXED):
         dense, counted, _ = run(session(network, "all", config, 2, loss=loss))
-        listed, more, states = run(session(network, "all", config, 2, loss=loss,
+        listed, more, live = run(session(network, "all", config, 2, loss=loss,
                                            skip_images="threshold:0"))
         assert listed == dense, network.name
-        assert more["skipped_images"] == 0 and states[-1].empty == 0
+        assert more["skipped_images"] == 0 and live.all()
         assert more["macs"] >= counted["macs"]
 
 
@@ -97,7 +97,7 @@ def test_live_images_teach_what_they_should(network, config):
         name = f"{network.name} {case}"
         plain = session(network, name, config)
         e = errors(plain, one_step(plain)[SCORES])
-        order = np.sort(e)
+        order = np.sort(e)  # as the device has scores
         n = int(share * e.size)
         level = float((order[n - 1] + order[n]) / 2)
         live = e > level
@@ -133,10 +133,10 @@ def test_a_batch_whose_images_are_all_skipped(skip, tmp_path, capsys):
     device = ModelDevice(made.program.config, made.program.external.size)
     made.place(device.memory)
     before = device.memory.copy()
-    lasting, _, states = run(made)
+    lasting, _, live = run(made)
     for name in ("masters", "weights", "moments"):
         assert lasting[name] == before[made.program.external.slice(name)].tobytes(), name
-    assert [state.empty for state in states] == [2]
+    assert live.shape == (2, 32) and not live.any()
     assert cli.main(["train", "--epochs", "1", "--train-images", "32", "--test-images", "16",
                      "--skip-images", skip, "--out", str(tmp_path / "run")]) == 0
     assert f"in 2 of 2 steps every image was skipped (skip_images = {skip})" in \
@@ -145,32 +145,37 @@ def test_a_batch_whose_images_are_all_skipped(skip, tmp_path, capsys):
 
 def test_chance_skips_its_share():
     """Images are drawn by the seed and the step, each by itself."""
-    def skipped(share, seed):
+    def drawn(share, seed):
         made = session(DIGITS, "chance", steps=16, skip_images=f"random:{share}")
         made.seed = seed
-        return run(made)[1]["skipped_images"]
+        return run(made)[2]
 
-    most = skipped(1, 1)
     for share in (0.25, 0.5, 0.75):
-        # tiles that are not full are done as well: less is left out than images are skipped
-        assert share - 0.15 < skipped(share, 1) / most < share + 0.03, share
-    assert skipped(0.5, 1) != skipped(0.5, 2)
+        live = drawn(share, 1)
+        assert abs(live.mean() - (1 - share)) < 0.08, share
+        assert len({tuple(row) for row in live.tolist()}) == 16
+    assert (drawn(0.5, 1) != drawn(0.5, 2)).any() and (drawn(0.5, 1) == drawn(0.5, 1)).all()
 
 
-def test_a_quantile_follows_the_errors():
-    """The threshold of a step is that of the images before it, in quarters of a power of two of
-    the squared error: what lies under it is no more than that share of them."""
-    for share in (0.25, 0.5):
-        made = session(DIGITS, "quantile", steps=1, skip_images=f"quantile:{share}", batch=64)
-        e = errors(made, one_step(made)[SCORES])
-        state = run(made)[2][-1]
-        threshold = np.uint32(state.threshold + 1).view(np.float32)
-        assert np.mean(e**2 < threshold) <= share
-        assert np.mean(e**2 < threshold * 1.26) > share
-        assert state.empty == 0
-    made = session(DIGITS, "quantile", steps=16, skip_images="quantile:0.5")
-    counters = run(made)[1]
-    assert 0.1 < counters["skipped_images"] / counters["macs"] < 1
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_quantile_follows_the_errors(share):
+    """In the first step all images live; the threshold of the next one is the lower end of the bin
+    over which enough of its images lay."""
+    made = session(DIGITS, f"quantile {share}", steps=2, skip_images=f"quantile:{share}", batch=64)
+    device = ModelDevice(made.program.config, made.program.external.size)
+    made.place(device.memory)
+    (both,) = made.rounds
+    made.load(device.memory, both)
+    Driver(device).execute(made.program.address("program"))
+    first, second = (errors(made, scores, step) ** 2
+                     for step, scores in enumerate(made.scores(device.memory, 2)))
+    live = made.live(device.memory, 2)
+    assert live[0].all()
+    sizes = np.float32(first).view(np.uint32) >> 21
+    staying = first.size - int(share * first.size)
+    lowest = np.sort(sizes)[-staying] << 21
+    assert (live[1] == (second >= np.uint32(lowest).view(np.float32))).all()
+    assert 0 < live[1].sum() < first.size
 
 
 @pytest.mark.parametrize("skip, options", [
@@ -208,3 +213,9 @@ def test_recipes_that_are_refused(value, message):
 def test_a_batch_that_guards_cannot_count():
     with pytest.raises(UserError, match="batch = 1024: must be at most 512 where images are"):
         Recipe(skip_images="random:0.5", batch=1024)
+
+
+def test_images_that_lie_side_by_side():
+    config = Config(slot=4, reach=2)
+    with pytest.raises(UserError, match="slot = 4: must be 1 where images are skipped"):
+        TrainingProgram(config, DIGITS, Recipe(skip_images="random:0.5"))
