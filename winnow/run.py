@@ -80,11 +80,11 @@ class Runner:
 
     def _warn(self, work: Round) -> None:
         """Say so where a training step had no image left."""
-        live = self.session.live(self.device.memory, len(work.images))
-        if work.rate is not None and not live.any(axis=1).all():
-            tqdm.write(f"warning: in {(~live.any(axis=1)).sum()} of {len(live)} steps every image was "
-                       f"skipped (skip_images = {self.session.program.recipe.skip_images}): they "
-                       f"changed weights by momentum and decay alone", sys.stderr)
+        live = self.session.live(self.device.memory, len(work.images)).any(axis=1)
+        if work.rate is not None and not live.all():
+            tqdm.write(f"warning: in {np.sum(~live)} of {live.size} steps every image was skipped "
+                       f"(skip_images = {self.session.program.recipe.skip_images}): they changed "
+                       f"weights by momentum and decay alone", sys.stderr)
 
     def _count(self) -> None:
         """Add the counters, which each program begins at zero."""
