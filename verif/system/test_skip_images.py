@@ -10,7 +10,7 @@ from verif.system.networks import BATCH, LOW_PRECISION, random_session
 from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_networks import KINDS, SCORES, angle, check, one_step, true_gradients
 from winnow import cli
-from winnow.compiler import training
+from winnow.compiler import live, training
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.step import PLANS
 from winnow.compiler.training import TrainingProgram
@@ -61,13 +61,13 @@ def run(made: Session) -> tuple[dict[str, bytes], dict[str, int], np.ndarray]:
     return lasting, driver.counters(), made.live(device.memory, len(each.images))
 
 
-def errors(made: Session, scores: np.ndarray, step: int = 0) -> np.ndarray:
-    """The largest error of a score of each image of a step, in float64."""
+def errors(made: Session, scores: np.ndarray) -> np.ndarray:
+    """The largest error of a score of each image of the first step, in float64."""
     scores = scores.astype(np.float64)
     if made.program.recipe.loss == "softmax":
         power = np.exp(scores - scores.max(axis=1, keepdims=True))
         scores = power / power.sum(axis=1, keepdims=True)
-    labels = made.dataset.train_labels[made.orders[0][step]]
+    labels = made.dataset.train_labels[made.orders[0][0]]
     return np.abs(scores - np.eye(scores.shape[1])[labels]).max(axis=1)
 
 
@@ -77,10 +77,10 @@ def test_nothing_changes_where_all_images_live(loss, config):
     """With a threshold of zero the list is that of all images: the same bits, nothing left out."""
     for network in (DIGITS, MIXED):
         dense, counted, _ = run(session(network, "all", config, 2, loss=loss))
-        listed, more, live = run(session(network, "all", config, 2, loss=loss,
+        listed, more, kept = run(session(network, "all", config, 2, loss=loss,
                                            skip_images="threshold:0"))
         assert listed == dense, network.name
-        assert more["skipped_images"] == 0 and live.all()
+        assert more["skipped_images"] == 0 and kept.all()
         assert more["macs"] >= counted["macs"]
 
 
@@ -100,9 +100,9 @@ def test_live_images_teach_what_they_should(network, config):
         order = np.sort(e)  # as the device has scores
         n = int(share * e.size)
         level = float((order[n - 1] + order[n]) / 2)
-        live = e > level
+        kept = e > level
         made = session(network, name, config, skip_images=f"threshold:{level!r}")
-        expected = true_gradients(made, live)
+        expected = true_gradients(made, kept)
         ours = one_step(made)
         assert ours.keys() == expected.keys()
         every = [key for key in ours if key != SCORES]
@@ -111,6 +111,16 @@ def test_live_images_teach_what_they_should(network, config):
     assert np.mean([a for a, *_ in steps]) > np.mean([b for _, b, *_ in steps])
     for key in steps[0][2]:
         check(key, np.median([angle(ours, expected, [key]) for *_, ours, expected in steps]))
+
+
+@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=lambda network: network.name)
+def test_no_bit_depends_on_tiles(network, monkeypatch):
+    """Tiles of one image, which are full or left out, and tiles that are full in part."""
+    learned = []
+    for tiles in (32, 8, 3):
+        monkeypatch.setattr(live, "TILES", tiles)
+        learned.append(run(session(network, "tiles", steps=2, skip_images="random:0.4"))[0])
+    assert learned[0] == learned[1] == learned[2]
 
 
 @pytest.mark.parametrize("network", [DIGITS, MIXED], ids=lambda network: network.name)
@@ -133,10 +143,10 @@ def test_a_batch_whose_images_are_all_skipped(skip, tmp_path, capsys):
     device = ModelDevice(made.program.config, made.program.external.size)
     made.place(device.memory)
     before = device.memory.copy()
-    lasting, _, live = run(made)
+    lasting, _, kept = run(made)
     for name in ("masters", "weights", "moments"):
         assert lasting[name] == before[made.program.external.slice(name)].tobytes(), name
-    assert live.shape == (2, 32) and not live.any()
+    assert kept.shape == (2, 32) and not kept.any()
     assert cli.main(["train", "--epochs", "1", "--train-images", "32", "--test-images", "16",
                      "--skip-images", skip, "--out", str(tmp_path / "run")]) == 0
     assert f"in 2 of 2 steps every image was skipped (skip_images = {skip})" in \
@@ -151,9 +161,9 @@ def test_chance_skips_its_share():
         return run(made)[2]
 
     for share in (0.25, 0.5, 0.75):
-        live = drawn(share, 1)
-        assert abs(live.mean() - (1 - share)) < 0.08, share
-        assert len({tuple(row) for row in live.tolist()}) == 16
+        kept = drawn(share, 1)
+        assert abs(kept.mean() - (1 - share)) < 0.08, share
+        assert len({tuple(row) for row in kept.tolist()}) == 16
     assert (drawn(0.5, 1) != drawn(0.5, 2)).any() and (drawn(0.5, 1) == drawn(0.5, 1)).all()
 
 
@@ -161,21 +171,21 @@ def test_chance_skips_its_share():
 def test_a_quantile_follows_the_errors(share):
     """In the first step all images live; the threshold of the next one is the lower end of the bin
     over which enough of its images lay."""
-    made = session(DIGITS, f"quantile {share}", steps=2, skip_images=f"quantile:{share}", batch=64)
+    made = session(DIGITS, f"quantile {share}", steps=2, skip_images=f"quantile:{share}", batch=64,
+                   loss="mse")
     device = ModelDevice(made.program.config, made.program.external.size)
     made.place(device.memory)
     (both,) = made.rounds
     made.load(device.memory, both)
     Driver(device).execute(made.program.address("program"))
-    first, second = (errors(made, scores, step) ** 2
-                     for step, scores in enumerate(made.scores(device.memory, 2)))
-    live = made.live(device.memory, 2)
-    assert live[0].all()
-    sizes = np.float32(first).view(np.uint32) >> 21
+    targets = np.eye(10, dtype=np.float32)[made.dataset.train_labels[both.images]]
+    first, second = ((made.scores(device.memory, 2) - targets) ** 2).max(axis=2)  # in binary32
+    kept = made.live(device.memory, 2)
+    assert kept[0].all()
     staying = first.size - int(share * first.size)
-    lowest = np.sort(sizes)[-staying] << 21
-    assert (live[1] == (second >= np.uint32(lowest).view(np.float32))).all()
-    assert 0 < live[1].sum() < first.size
+    lowest = np.sort(first.view(np.uint32) >> 21)[-staying] << 21
+    assert (kept[1] == (second >= np.uint32(lowest).view(np.float32))).all()
+    assert 0 < kept[1].sum() < first.size
 
 
 @pytest.mark.parametrize("skip, options", [
