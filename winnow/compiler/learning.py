@@ -193,13 +193,21 @@ class Learning(Pass):
         fixed = self._rows(share) * self._raw_words
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
         if in_tiles:
-            size = min(size, -(-self.batch // live.TILES))
+            size = min(size, self._places_at_once(share))
         eights = size > LANES and (linear or together > 1)  # 8 images are one pass
         unit = LANES if eights else together
         size -= size % unit
         first = size if eights and linear else -(-size // self.step.plan.first)
         tiles = growing(self.batch, -(-first // unit) * unit, size)
         return [(images, 0) for images in tiles]
+
+    def _places_at_once(self, share: _Share) -> int:
+        """Places of the list of live images that a job takes: few, but so many that its passes take
+        as long as raw sums need to leave."""
+        outputs = [self.graph.layers[i].output for i in share.outputs]
+        least = max(-(-self.config.raw_words // gradients.passes_of(o.height, o.width, 1))
+                    for o in outputs)
+        return -(-self.batch // max(1, min(live.TILES, self.batch // least)))
 
     def _sum_gradients(self, made: Map, share: _Share, tag) -> None:
         """Gradients of a share of the weights, and their update."""
