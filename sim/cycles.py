@@ -251,7 +251,9 @@ class _LiveWalk:
 
     def end(self, enough: int) -> int:
         """When the last element is counted, where no more rounds are wanted from that cycle on."""
-        if not self.enabled or self.at >= self.count:
+        if not self.enabled:
             return 0
+        if self.at >= self.count:
+            return self.cycle
         words = -(-self.count // WORD_BYTES) - self.at // WORD_BYTES
         return max(self.cycle, enough) + (LIVE_WORD + 1) * words
