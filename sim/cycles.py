@@ -201,7 +201,8 @@ def move(config: Config, registers: Registers, memory: Memory, live: list[int] |
             end = max(asked + (1 if zero else ANSWERED + memory.latency), end + 1) + words - 1
             ends[number % BURSTS] = end
             number += 1
-    return max(end, walk.end(asked)) + MOVE_END
+    # the list is read by the port that a store reads from, and wins it
+    return max(end + store * walk.words_left, walk.end(asked)) + MOVE_END
 
 
 def bursts(config: Config, registers: Registers, n2: int):
@@ -228,6 +229,9 @@ class _LiveWalk:
         self.numbers = list(range(self.count)) if numbers is None else numbers
         self.left = self.numbers[live["first"]:]
         self.at, self.cycle = 0, LIVE_FIRST  # the element that is looked at, and when
+        self.words_left = 0  # of the list, that are read after the first round was found
+        if self.enabled and self.left:
+            self.words_left = (self.count - 1) // WORD_BYTES - self.left[0] // WORD_BYTES
 
     def round(self, n2: int, wanted: int) -> tuple[int | None, int]:
         """The element of the next round, which is wanted from that cycle on, and when it comes; a
