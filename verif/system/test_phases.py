@@ -9,6 +9,7 @@ from isa.config import named
 from winnow import cli, network
 from winnow.bench import phases
 from winnow.compiler.recipe import recipe_for
+from winnow.errors import UserError
 
 
 def test_digits(tmp_path, capsys):
@@ -34,6 +35,14 @@ def test_images_of_the_step_are_counted():
     recipe = replace(recipe_for("digits"), batch=8)
     step = phases.measure(named("small"), network.named("digits"), recipe, show=False)
     assert step.equal and step.batch == 8
+
+
+@pytest.mark.parametrize("after", [-1, 1])
+def test_steps_before(after):
+    """The random images of a bench are those of one step."""
+    with pytest.raises(UserError, match=f"after {after} steps: must be 0 to 0"):
+        phases.measure(named("small"), network.named("digits"), recipe_for("digits"), after=after,
+                       show=False)
 
 
 @pytest.mark.slow
