@@ -7,6 +7,7 @@ from isa.formats import FormatCode
 from isa.registers import Operand, Unit
 from sim import cycles
 from sim.contention import Contention, Part
+from sim.tensor_traffic import TensorTraffic
 from verif.registers import registers
 
 CONFIG = Config()
@@ -58,6 +59,15 @@ def test_a_stream_that_stays_in_a_bank_stops_a_move_and_not_the_tensor_unit():
     assert found == {Unit.TENSOR: 1.0, Unit.MOVE: pytest.approx(0, abs=0.01)}
     # What is written does not meet what is read.
     assert rates(tensor=product(stride=BANKS), move=move(0, 0))[Unit.MOVE] == 1
+
+
+def test_streams_that_met_follow_one_another():
+    """Two groups that read the same words: a cycle apart."""
+    values = product() | {"tensor.groups": {"groups": 2, "merge": 0}}
+    reads, writes = [0] * BANKS, [0] * BANKS
+    TensorTraffic(CONFIG.with_(cores=2), values, 32 * 64).mark(0.0, reads, writes)
+    assert reads[:3] == [0b1, 0b11, 0b110]
+    assert not any(writes)
 
 
 def test_vector_operation_stays_behind_a_slower_stream():
