@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hdl.cache import digest
 from isa.config import Config
-from synth import timing
+from synth import fanout, timing
 from synth.design import emitted
 from synth.figures import figures
 from synth.liberty import Library
@@ -54,7 +54,8 @@ def _timing(mapped: Mapped, library: Library) -> dict:
     if timing.program() is None:
         return {"critical_path_ns": None, "from": None, "to": None,
                 "critical_path_missing": "OpenSTA is not on PATH (package opensta on Debian)"}
-    kept = mapped.directory / f"timing-{digest([Path(timing.__file__)])}.json"
+    key = digest(Path(each.__file__) for each in (timing, fanout))
+    kept = mapped.directory / f"timing-{key}.json"
     if not kept.exists():
         print("synth: timing", file=sys.stderr)
         kept.write_text(json.dumps(timing.critical_path(mapped, library)))

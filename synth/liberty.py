@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hdl.cache import cached, digest
 from synth.errors import SynthesisError
+from synth.fanout import Buffer
 
 _GZIP = b"\x1f\x8b"
 _COMMENT = re.compile(r"(?s)/\*.*?\*/")
@@ -17,6 +18,7 @@ _CELL = re.compile(r"\bcell\s*\(\s*\"?([^\s\")]+)\"?\s*\)\s*\{")
 _FLIP_FLOP = re.compile(r"\bff(?:_bank)?\s*\(")
 _LATCH = re.compile(r"\blatch(?:_bank)?\s*\(")
 _AREA = re.compile(r"\barea\s*:\s*\"?([\d.eE+-]+)")
+_DIRECTION = re.compile(r"\bdirection\s*:\s*\"?(\w+)")
 _FUNCTION = re.compile(r"\bfunction\s*:\s*\"([^\"]+)\"")
 _BRACE = re.compile(r"[{}]")
 _UNITS = re.compile(r"time_unit\s*:\s*([^;]+);"), re.compile(r"capacitive_load_unit\s*(\([^)]*\))")
@@ -37,6 +39,8 @@ class Library:
     path : one file of all cells, unpacked, power left out: what mapping and timing read
     held : names of the cells that are flip-flops or latches
     areas : of the cells, by name
+    outputs : output pins of each cell
+    buffer : of the cells that are one, that of the middle area
     key : digest of the contents
     """
 
@@ -44,6 +48,8 @@ class Library:
     path: Path
     held: frozenset[str]
     areas: dict[str, float]
+    outputs: dict[str, set[str]]
+    buffer: Buffer | None
     key: str
 
 
@@ -83,8 +89,21 @@ def load(paths: list[Path], name: str = "liberty") -> Library:
             _joined([without(text, _POWER + _UNUSED) for text in texts.values()]))
 
     directory = cached("synth", f"{name}-library", key, make)
-    areas = {cell: area for text in texts.values() for cell, area in _areas(text)}
-    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), areas, key)
+    areas, outputs, buffers = {}, {}, []
+    for text in texts.values():
+        for cell, begin, end in _bodies(text):
+            area = _AREA.search(text, begin, end)
+            areas[cell] = float(area[1]) if area else 0.0
+            pins = _pins(text[begin:end])
+            outputs[cell] = {pin for pin, (direction, _) in pins.items() if direction == "output"}
+            if len(pins) == 2 and len(outputs[cell]) == 1 and cell in logic:
+                output, = outputs[cell]
+                source, = pins.keys() - {output}
+                if re.sub(r"[()\s]", "", pins[output][1]) == source:
+                    buffers.append((areas[cell], Buffer(cell, source, output)))
+    buffers.sort(key=lambda each: each[0])
+    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), areas, outputs,
+                   buffers[len(buffers) // 2][1] if buffers else None, key)
 
 
 def _read(path: Path) -> str:
@@ -126,11 +145,21 @@ def _cells(path: Path, text: str) -> tuple[set[str], set[str], set[str]]:
     return flip_flops, others, logic
 
 
-def _areas(text: str) -> Iterator[tuple[str, float]]:
-    """Each cell and its area; 0 where it has none."""
+def _bodies(text: str) -> Iterator[tuple[str, int, int]]:
+    """Each cell, and where its body begins and ends at the latest."""
     for found, following in pairwise([*_CELL.finditer(text), None]):
-        area = _AREA.search(text, found.end(), following.start() if following else len(text))
-        yield found[1], float(area[1]) if area else 0.0
+        yield found[1], found.end(), following.start() if following else len(text)
+
+
+def _pins(body: str) -> dict[str, tuple[str, str]]:
+    """Direction and function of the pins of a cell; those of power are none."""
+    pins = {}
+    for begin, end, name in _groups(body, ("pin",)):
+        direction = _DIRECTION.search(body, begin, end)
+        function = _FUNCTION.search(body, begin, end)
+        pins[name.strip(' "')] = (direction[1] if direction else "",
+                                  function[1] if function else "")
+    return pins
 
 
 def without(text: str, names: tuple[str, ...]) -> str:

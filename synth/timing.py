@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synth import yosys
 from synth.errors import SynthesisError
+from synth.fanout import buffered
 from synth.liberty import Library
 from synth.mapping import Mapped
 from synth.memories import Memory
@@ -32,14 +33,16 @@ def program() -> str | None:
 def critical_path(mapped: Mapped, library: Library) -> dict:
     """The slowest path of a mapped design.
 
-    Register files are flip-flops. SRAMs take no time: a path begins at their output when the clock
-    rises, and ends at their input when it rises again.
+    No net but the clock drives more than `fanout.MOST` cells: buffers are added, which no area
+    counts. Register files are flip-flops. SRAMs take no time: a path begins at their output when
+    the clock rises, and ends at their input when it rises again.
 
     Returns
     -------
     dict
         critical_path_ns, from, to : the path, and the cells or ports where it begins and ends
         critical_path_cells : cells on it
+        fanout_buffers : how many were added
         critical_path_nets : the nets on it that have a name in the source
 
     Raises
@@ -50,11 +53,14 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
     if sta is None:
         raise SynthesisError("OpenSTA is missing: install it (package opensta on Debian)")
     directory, top = mapped.directory, mapped.hierarchy.top
-    netlist(mapped)
+    text, added = netlist(mapped).read_text(), 0
+    if library.buffer:
+        text, added = buffered(text, library.buffer, library.outputs)
+    (directory / "timed.v").write_text(text)
     (directory / "srams.lib").write_text(_sram_library(mapped, library))
     (directory / "timing.tcl").write_text("\n".join([
         f"read_liberty {library.path}", "read_liberty srams.lib",
-        "read_verilog netlist.v", f"link_design {top}",
+        "read_verilog timed.v", f"link_design {top}",
         f"create_clock -name clock -period {_PERIOD} [get_ports clk]",
         "set_input_delay 0 -clock clock [all_inputs]",
         "set_output_delay 0 -clock clock [all_outputs]",
@@ -63,7 +69,7 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     (directory / "timing.txt").write_text(done.stdout)
-    return _path(done.stdout, _unit_ns(library.path))
+    return {**_path(done.stdout, _unit_ns(library.path)), "fanout_buffers": added}
 
 
 def netlist(mapped: Mapped) -> Path:

@@ -2,18 +2,19 @@
 
 import argparse
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
-from isa import assembler, config, disassembler
-from isa.config import Config, ConfigError
+from isa import assembler, disassembler
+from isa.config import ConfigError
 from isa.instructions import INSTRUCTION_BYTES
 from synth.errors import SynthesisError
 from verif.build import ToolError
-from winnow import files
+from winnow import files, synthesis_commands
 from winnow.compiler.recipe import Recipe, recipe_for
 from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
+from winnow.options import chosen_config, config_options
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser(
         "run", help="train a network on the generated Verilog and compare with the model")
-    _config_options(run)
+    config_options(run)
     run.add_argument("--net", default="digits", help="network (default: %(default)s)")
     run.add_argument("--data", default="digits", help="data set (default: %(default)s)")
     _data_options(run)
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     train = commands.add_parser("train", help="train a network on one device, with checkpoints")
-    _config_options(train, "small, or that of the checkpoint")
+    config_options(train, "small, or that of the checkpoint")
     train.add_argument("--net", help="network (default: digits)")
     train.add_argument("--data", help="data set (default: digits)")
     _data_options(train)
@@ -104,52 +105,22 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(command=_train)
 
     verilog = commands.add_parser("verilog", help="write the chip as Verilog")
-    _config_options(verilog)
+    config_options(verilog)
     verilog.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     verilog.set_defaults(command=_verilog)
 
-    synth = commands.add_parser(
-        "synth", help="synthesise a unit: cells, resources, area, timing",
-        description="Targets: generic (two-input gates, depth), published (the same by ABC's own "
-        "script), ecp5 (placed and routed), ice40, xilinx, liberty PATH... (cell libraries, gzip "
-        "too), sky130 (by PDK_ROOT). Results are kept in build/synth.")
-    _config_options(synth)
-    synth.add_argument("--unit", required=True,
-                       help="tree, core, feed, drain, tensor, vector, move, control, scratchpad, "
-                            "external or chip")
-    synth.add_argument("--target", nargs="+", default=["generic"], metavar=("TARGET", "PATH"),
-                       help="default: generic")
-    synth.add_argument("--part", default="85k", help="of ecp5: 12k, 25k, 45k, 85k (%(default)s)")
-    synth.add_argument("--json", type=Path, metavar="FILE",
-                       help="write the figures there; beside it a table and a picture")
-    synth.set_defaults(command=_synth)
-
-    bitstream = commands.add_parser(
-        "bitstream", help="place and route a chip with memory and serial bridge for a board")
-    _config_options(bitstream)
-    bitstream.add_argument("--board", required=True, metavar="NAME",
-                           help="ulx3s-85f, ulx3s-45f, ulx3s-25f or ulx3s-12f")
-    bitstream.add_argument("--memory-kib", type=int, default=128, metavar="N",
-                           help="external memory, in block memory (default: %(default)s)")
-    bitstream.add_argument("--out", type=Path, default=Path("build/board"), metavar="DIR",
-                           help="where winnow.bit and report.json go (default: %(default)s)")
-    bitstream.set_defaults(command=_bitstream)
-
-    baseline = commands.add_parser(
-        "baseline", help="compare the main figures of synthesis with the committed ones")
-    baseline.add_argument("--write", action="store_true", help="commit to the present ones")
-    baseline.set_defaults(command=_baseline)
+    synthesis_commands.add(commands)
 
     bench = commands.add_parser("bench", help="measure on the generated Verilog")
     benches = bench.add_subparsers(required=True, metavar="BENCH")
     gemm = benches.add_parser("gemm", help="matrix products, FP8, each checked to the bit")
-    _config_options(gemm, "small for one core, bench for more")
+    config_options(gemm, "small for one core, bench for more")
     gemm.add_argument("--shapes", required=True, metavar="MxNxK,...", help="K is reduced")
     gemm.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
     gemm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     gemm.set_defaults(command=_gemm)
     phases = benches.add_parser("phases", help="a training step, layer by layer and phase")
-    _config_options(phases, "bench")
+    config_options(phases, "bench")
     phases.add_argument("--net", default="resnet8", help="network (default: %(default)s)")
     phases.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
     phases.add_argument("--batch", type=int, metavar="B", help="images of the step")
@@ -163,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sparsity = benches.add_parser(
         "sparsity", help="what zeros are worth: one layer, each phase, from dense to sparse")
-    _config_options(sparsity, "bench")
+    config_options(sparsity, "bench")
     sparsity.add_argument("--densities", metavar="D,...", help="shares that are not zero")
     sparsity.add_argument("--channels", type=int, default=64, metavar="C",
                           help="of the layer's input and output (default: %(default)s)")
@@ -177,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     sparsity.set_defaults(command=_sparsity)
 
     program = commands.add_parser("program", help="compile a training step to assembly")
-    _config_options(program)
+    config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
     _skip_option(program)
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
@@ -200,13 +171,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config_options(parser: argparse.ArgumentParser, default: str = "small") -> None:
-    parser.add_argument("--config", default=None if " " in default else default,
-                        help=f"configuration (default: {default})")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                        help="change a parameter of the configuration; may be repeated")
-
-
 def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-path", type=Path, metavar="PATH",
                         help="of CIFAR-10: an .npz file, or the folder of batches")
@@ -225,25 +189,6 @@ def _recipe(options) -> Recipe:
     return recipe if options.skip is None else replace(recipe, skip=options.skip)
 
 
-def _config(options, base: Config | None = None) -> Config:
-    """The configuration that --config and --set ask for; `base` where there is no --config."""
-    base = config.named(options.config) if options.config or base is None else base
-    changes = {}
-    types = {f.name: f.type for f in fields(Config)}
-    for change in options.set:
-        name, equals, value = change.partition("=")
-        if not equals or name not in types:
-            raise UserError(f"--set {change}: must be NAME=VALUE with NAME one of "
-                            f"{', '.join(types)}")
-        if types[name] is int:
-            try:
-                value = int(value)
-            except ValueError:
-                raise UserError(f"--set {change}: {name} must be an integer") from None
-        changes[name] = value
-    return base.with_(**changes)
-
-
 def _run(options) -> int:
     from winnow import datasets
     from winnow.run import run
@@ -257,7 +202,7 @@ def _run(options) -> int:
         recipe = replace(recipe, epochs=options.epochs)
     dataset = datasets.load(options.data, options.data_path, options.train_images,
                             options.test_images)
-    report = run(_config(options), options.net, dataset, recipe, seed=options.seed,
+    report = run(chosen_config(options), options.net, dataset, recipe, seed=options.seed,
                  device=options.device, out=options.out, waves=options.waves)
     print(report.text())
     print(f"written            {options.out / 'report.json'}, {options.out / 'report.png'}")
@@ -271,7 +216,7 @@ def _train(options) -> None:
     before = train.Settings.of(saved) if saved else train.Settings()
     given = {name: getattr(options, name) for name in train.OPTIONS
              if getattr(options, name) is not None}
-    settings = before.with_(_config(options, before.config), **given)
+    settings = before.with_(chosen_config(options, before.config), **given)
     report = train.train(settings, out=options.out, data_path=options.data_path,
                          checkpoint_steps=options.checkpoint_steps, saved=saved)
     print(report.text())
@@ -281,44 +226,8 @@ def _train(options) -> None:
 def _verilog(options) -> None:
     from winnow.verilog import write
 
-    for path in write(_config(options), options.out):
+    for path in write(chosen_config(options), options.out):
         print(path)
-
-
-def _synth(options) -> None:
-    from winnow import synthesis
-
-    target, *paths = options.target
-    if options.json:
-        files.check_folder(options.json.parent)
-    figures = synthesis.run(options.unit, _config(options), target, paths, options.part)
-    print(synthesis.text(figures))
-    if options.json:
-        for path in synthesis.write(figures, options.json):
-            print(f"written            {path}")
-
-
-def _bitstream(options) -> None:
-    from synth import boards
-
-    files.check_folder(options.out)
-    report = boards.build(options.board, _config(options), options.memory_kib * 1024, options.out)
-    for name, value in report.items():
-        print(f"{name:<18} {value}")
-    files.write_json(options.out / "report.json", report)
-
-
-def _baseline(options) -> int:
-    from synth import baseline
-
-    was, now = baseline.read(baseline.PATH), baseline.measured()
-    moved = baseline.moved(was, now)
-    print("\n".join(map(str, moved)) or f"nothing moved by more than {baseline.TOLERANCE:.0%}")
-    if options.write:
-        files.write_json(baseline.PATH, now)
-        print(f"written {baseline.PATH}")
-        return 0
-    return 1 if moved else 0
 
 
 def _gemm(options) -> int:
@@ -327,7 +236,7 @@ def _gemm(options) -> int:
     wanted = shapes.parse(options.shapes)
     if options.config is None:
         options.config = "small" if options.cores in (None, 1) else "bench"
-    chip = _config(options)
+    chip = chosen_config(options)
     if options.cores is not None:
         chip = chip.with_(cores=options.cores)
     if options.json:
@@ -344,7 +253,7 @@ def _phases(options) -> int:
     from winnow.bench import phases
 
     options.config = options.config or "bench"
-    chip, recipe = _config(options), _recipe(options)
+    chip, recipe = chosen_config(options), _recipe(options)
     if options.cores is not None:
         chip = chip.with_(cores=options.cores)
     if options.batch is not None:
@@ -365,7 +274,7 @@ def _sparsity(options) -> int:
     from winnow.bench import sparsity
 
     options.config = options.config or "bench"
-    chip, densities = _config(options), list(sparsity.DENSITIES)
+    chip, densities = chosen_config(options), list(sparsity.DENSITIES)
     if options.cores is not None:
         chip = chip.with_(cores=options.cores)
     if options.densities is not None:
@@ -390,7 +299,7 @@ def _program(options) -> None:
     from winnow.compiler.training import TrainingProgram
 
     recipe = _recipe(options)
-    program = TrainingProgram(_config(options), network.named(options.net), recipe)
+    program = TrainingProgram(chosen_config(options), network.named(options.net), recipe)
     _output(options.out, program.text(1, recipe.rate(0)))
 
 

@@ -9,6 +9,7 @@ from hdl.emit import emit_design
 from isa.config import Config
 from synth import cells, liberty, timing
 from synth.errors import SynthesisError
+from synth.fanout import Buffer
 from synth.mapping import map_design
 from verif.synth.designs import FLIP_FLOP, GATES, HEAD, LIBRARY, Chain
 
@@ -25,6 +26,8 @@ def library(tmp_path, monkeypatch):
 
 def test_cells_are_told_apart(library):
     assert library.held == {"DFF"}
+    assert library.outputs == {"INV": {"Y"}, "BUF": {"Y"}, "NAND2": {"Y"}, "DFF": {"Q"}}
+    assert library.buffer == Buffer("BUF", "A", "Y")
     assert library.areas == {"INV": 1, "BUF": 2, "NAND2": 3, "DFF": 10}
     text = library.path.read_text()
     assert "internal_power" not in text and "comment" not in text

@@ -1,0 +1,34 @@
+"""Options that several commands have."""
+
+import argparse
+from dataclasses import fields
+
+from isa import config
+from isa.config import Config
+from winnow.errors import UserError
+
+
+def config_options(parser: argparse.ArgumentParser, default: str = "small") -> None:
+    parser.add_argument("--config", default=None if " " in default else default,
+                        help=f"configuration (default: {default})")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="change a parameter of the configuration; may be repeated")
+
+
+def chosen_config(options, base: Config | None = None) -> Config:
+    """The configuration that --config and --set ask for; `base` where there is no --config."""
+    base = config.named(options.config) if options.config or base is None else base
+    changes = {}
+    types = {f.name: f.type for f in fields(Config)}
+    for change in options.set:
+        name, equals, value = change.partition("=")
+        if not equals or name not in types:
+            raise UserError(f"--set {change}: must be NAME=VALUE with NAME one of "
+                            f"{', '.join(types)}")
+        if types[name] is int:
+            try:
+                value = int(value)
+            except ValueError:
+                raise UserError(f"--set {change}: {name} must be an integer") from None
+        changes[name] = value
+    return base.with_(**changes)
