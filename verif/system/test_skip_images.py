@@ -11,6 +11,7 @@ from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_networks import KINDS, SCORES, angle, check, one_step, true_gradients
 from winnow import cli
 from winnow.compiler import live, training
+from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.step import PLANS
 from winnow.compiler.training import TrainingProgram
@@ -186,6 +187,16 @@ def test_a_quantile_follows_the_errors(share):
     lowest = np.sort(first.view(np.uint32) >> 21)[-staying] << 21
     assert (kept[1] == (second >= np.uint32(lowest).view(np.float32))).all()
     assert 0 < kept[1].sum() < first.size
+
+
+def test_a_quantile_is_of_errors_where_masks_are_chosen_too():
+    """The same histogram of the vector unit serves both; where all weights stay nothing changes."""
+    options = {"steps": 3, "skip_images": "quantile:0.5", "batch": 64}
+    all_stay = Pruning("element", ((0, 1.0),), refresh=1, regrow=0)
+    plain, both = (run(session(DIGITS, "both", prune=prune, **options))
+                   for prune in (None, all_stay))
+    assert (plain[2] == both[2]).all() and 0 < plain[2][-1].mean() < 1
+    assert plain[0]["weights"] == both[0]["weights"]
 
 
 @pytest.mark.parametrize("skip, options", [

@@ -185,12 +185,8 @@ class TrainingProgram:
         self._resident(text, moves.fill)
         with text.loop(steps, "steps") if steps > 1 else nullcontext():
             text.operations(step.operations)
-            if rate is not None and self.keeps_state:
-                scaling.advance(text, self.recipe)
-                self._refresh(text, density)
-            if rate is not None and self.memory.threshold:
-                live.advance(text, self.memory, self.recipe, scaling.LIMIT,
-                             (scaling.NOW, scaling.COUNTED, scaling.PASSED))
+            if rate is not None:
+                self._advance(text, density)
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
             text.line(f"addi r{LOG}, r{LOG}, {self.log_bytes}")
         if rate is not None:
@@ -199,6 +195,15 @@ class TrainingProgram:
                 scaling.end(text, self.address("state"))
         text.line("halt 0")
         return str(text)
+
+    def _advance(self, text: ProgramText, density: float) -> None:
+        """After a training step: what the next one begins with."""
+        if self.keeps_state:
+            scaling.advance(text, self.recipe)
+        if self.memory.threshold:  # of the step's histogram, which choosing masks overwrites
+            live.advance(text, self.memory, self.recipe, scaling.LIMIT,
+                         (scaling.NOW, scaling.COUNTED, scaling.PASSED))
+        self._refresh(text, density)
 
     def _refresh(self, text: ProgramText, density: float) -> None:
         """After a step: masks are chosen, if they are due."""
