@@ -97,13 +97,13 @@ def test_raw_sums_come_back():
     generator = seeds.generator("raw")
     whole = random_registers(generator, BINARY32)
     whole["tensor.reduction"] = {"r0": 2, "r1": 1, "r2": 1, "r3": 1}
-    whole["tensor.mode"] = whole["tensor.mode"] | {"mask": 0}  # it lies like aux, which changes
     words = random_words(generator, specials=True)
     spread_output(whole, 4)
     expected = words.copy()
     assert tensor.execute(CONFIG, whole, expected).trap is Trap.NONE
+    groups, merge = (whole["tensor.groups"][name] for name in ("groups", "merge"))
     size = 4 * int(np.prod([*whole["tensor.blocks"].values(), whole["tensor.positions"]["cores"],
-                            whole["tensor.groups"]["groups"],
+                            1 if merge else groups,
                             *(whole["tensor.positions"][p] for p in ("p0", "p1", "p2"))]))
 
     first = {**whole, "tensor.reduction": dict.fromkeys(("r0", "r1", "r2", "r3"), 1)}
