@@ -23,7 +23,8 @@ def matmul(a: np.ndarray, b: np.ndarray, largest: float) -> np.ndarray:
     """
     if a.shape[-1] * largest < 2.0**FLOAT64_BITS:
         return np.matmul(a, b)
-    total = 0
+    outer = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    total = np.zeros((*outer, a.shape[-2], b.shape[-1]), object)
     for part_a in _parts(a):
         for part_b in _parts(b):
             # 4 significant bits in each factor, a range of 2**8 in each part.

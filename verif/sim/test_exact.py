@@ -52,3 +52,8 @@ def test_double_rounding_does_not_happen():
     rounded = exact.to_binary32(value, 0)
     assert rounded[0] == np.float32(2.0**80 + 2.0**57)
     assert rounded[1] == np.float32(2.0**80)
+
+
+def test_nothing_but_zeros_has_its_shape():
+    a, b = np.zeros((2, 3, 8)), np.ones((2, 8, 5))
+    assert exact.matmul(a, b, 2.0**60).shape == (2, 3, 5)

@@ -252,7 +252,7 @@ class Step:
         one follows the other.
         """
         cycles = max(1, together * sum(self.cycles(r) for r in readers))
-        room = (self.room(self.plan.share) - need.fixed) // (2 * need.tile)
+        room = (self.room(self.plan.share) - need.fixed) // (2 * max(need.tile, 1))
         most = max(1, min(room, max(-(-MOST_CYCLES // cycles), NEXT if together > 1 else 1)))
         if self.over_live:
             most = min(most, -(-self.batch // live.TILES))
