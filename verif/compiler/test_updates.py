@@ -37,7 +37,9 @@ def updated(arrays: list[np.ndarray], first: int, runs=None) -> list[np.ndarray]
     gradient, *learned = buffers
     for operation in update.momentum_step(
             "update", gradient, 0, update.Learned(
-                *learned, BFLOAT16, BFLOAT16, True, Numbers("update", 0, first), runs), 0.9, 0):
+                **dict(zip(("master", "moment", "weights"), learned, strict=True)),
+                master_format=BFLOAT16, moment_format=BFLOAT16, stochastic=True,
+                numbers=Numbers("update", 0, first), runs=runs), 0.9, 0):
         registers = defaults(Unit.VECTOR)
         for name, fields in resolve(operation).items():
             registers[name] = registers[name] | fields
