@@ -48,10 +48,13 @@ def on(config: Config, name: str, **recipe) -> Session:
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_no_bit_depends_on_the_chip(case):
+@pytest.mark.parametrize("slot", [1, 4])
+def test_no_bit_depends_on_the_chip(slot, case):
     """Scratchpad, cores, groups and so tiles differ, what is learned does not; nor does it depend
-    on how many steps a program has."""
-    sessions = {name: on(config, f"chips {case}") for name, config in CHIPS.items()}
+    on how many steps a program has. Chips of one slot: it says how tensors lie, and so what number
+    an element has."""
+    sessions = {name: on(config.with_(slot=slot, reach=2 * (slot > 1)), f"chips {case}")
+                for name, config in CHIPS.items()}
     shapes = {str([[o.registers.get(f"tensor.{r}") for r in ("positions", "blocks", "groups")]
                    for o in s.program.training.operations if o.unit is Unit.TENSOR])
               for s in sessions.values()}
