@@ -10,11 +10,16 @@ from isa.config import ConfigError
 from isa.instructions import INSTRUCTION_BYTES
 from synth.errors import SynthesisError
 from verif.build import ToolError
-from winnow import files, synthesis_commands
-from winnow.compiler.recipe import Recipe, recipe_for
+from winnow import bench_commands, files, synthesis_commands
 from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
-from winnow.options import chosen_config, config_options
+from winnow.options import (
+    chosen_config,
+    chosen_recipe,
+    config_options,
+    data_options,
+    skip_option,
+)
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
@@ -47,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     config_options(run)
     run.add_argument("--net", default="digits", help="network (default: %(default)s)")
     run.add_argument("--data", default="digits", help="data set (default: %(default)s)")
-    _data_options(run)
+    data_options(run)
     run.add_argument("--epochs", type=int, help="passes over the training images")
     run.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
-    _skip_option(run)
+    skip_option(run)
     run.add_argument("--device", choices=("rtl", "model"), default="rtl",
                      help="the Verilog, compared with the model, or the model alone")
     run.add_argument("--out", type=Path, default=Path("build/run"), metavar="DIR",
@@ -63,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     config_options(train, "small, or that of the checkpoint")
     train.add_argument("--net", help="network (default: digits)")
     train.add_argument("--data", help="data set (default: digits)")
-    _data_options(train)
+    data_options(train)
     train.add_argument("--device", choices=("model", "rtl"),
                        help="the model or the Verilog (default: model)")
     train.add_argument("--epochs", type=int, help="passes over the training images")
@@ -82,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
                        "with dynamic scaling at first")
     train.add_argument("--clean-steps", type=int, metavar="N",
                        help="steps without saturation after which S is raised (default: 200)")
-    _skip_option(train)
+    skip_option(train)
     train.add_argument("--prune", metavar="WHAT", help="leave small weights out: each element, "
                        "vectors of 8, tiles of 8x8 or groups of 8x8 channels (default: none)")
     train.add_argument("--density", metavar="D[,EPOCH:D...]",
@@ -111,46 +116,12 @@ def _parser() -> argparse.ArgumentParser:
 
     synthesis_commands.add(commands)
 
-    bench = commands.add_parser("bench", help="measure on the generated Verilog")
-    benches = bench.add_subparsers(required=True, metavar="BENCH")
-    gemm = benches.add_parser("gemm", help="matrix products, FP8, each checked to the bit")
-    config_options(gemm, "small for one core, bench for more")
-    gemm.add_argument("--shapes", required=True, metavar="MxNxK,...", help="K is reduced")
-    gemm.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
-    gemm.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    gemm.set_defaults(command=_gemm)
-    phases = benches.add_parser("phases", help="a training step, layer by layer and phase")
-    config_options(phases, "bench")
-    phases.add_argument("--net", default="resnet8", help="network (default: %(default)s)")
-    phases.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
-    phases.add_argument("--batch", type=int, metavar="B", help="images of the step")
-    phases.add_argument("--data", help="data set (default: random images)")
-    _data_options(phases)
-    phases.add_argument("--after", type=int, default=0, metavar="N",
-                        help="steps that the model trains before (default: %(default)s)")
-    _skip_option(phases)
-    phases.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    phases.set_defaults(command=_phases)
-
-    sparsity = benches.add_parser(
-        "sparsity", help="what zeros are worth: one layer, each phase, from dense to sparse")
-    config_options(sparsity, "bench")
-    sparsity.add_argument("--densities", metavar="D,...", help="shares that are not zero")
-    sparsity.add_argument("--channels", type=int, default=64, metavar="C",
-                          help="of the layer's input and output (default: %(default)s)")
-    sparsity.add_argument("--size", type=int, default=16, metavar="PIXELS",
-                          help="rows and columns of its maps (default: %(default)s)")
-    sparsity.add_argument("--images", type=int, default=8, metavar="N",
-                          help="(default: %(default)s)")
-    sparsity.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
-    sparsity.add_argument("--json", type=Path, metavar="FILE",
-                          help="write the figures there, and a plot beside them")
-    sparsity.set_defaults(command=_sparsity)
+    bench_commands.add(commands)
 
     program = commands.add_parser("program", help="compile a training step to assembly")
     config_options(program)
     program.add_argument("--net", default="digits", help="network (default: %(default)s)")
-    _skip_option(program)
+    skip_option(program)
     program.add_argument("-o", "--out", type=Path, metavar="FILE", help="default: stdout")
     program.set_defaults(command=_program)
 
@@ -171,24 +142,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-path", type=Path, metavar="PATH",
-                        help="of CIFAR-10: an .npz file, or the folder of batches")
-    parser.add_argument("--train-images", type=int, metavar="N", help="only the first N")
-    parser.add_argument("--test-images", type=int, metavar="N", help="only the first N")
-
-
-def _skip_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--skip", metavar="KINDS", help="what operations leave out: all, none, or "
-                        "some of tiles,elements,outputs; no result depends on it (default: all)")
-
-
-def _recipe(options) -> Recipe:
-    """That of the network, with --skip."""
-    recipe = recipe_for(options.net)
-    return recipe if options.skip is None else replace(recipe, skip=options.skip)
-
-
 def _run(options) -> int:
     from winnow import datasets
     from winnow.run import run
@@ -197,7 +150,7 @@ def _run(options) -> int:
         raise UserError("--waves: the model has none, only --device rtl")
     if options.waves:
         files.check_folder(options.waves.parent)
-    recipe = _recipe(options)
+    recipe = chosen_recipe(options)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     dataset = datasets.load(options.data, options.data_path, options.train_images,
@@ -230,75 +183,11 @@ def _verilog(options) -> None:
         print(path)
 
 
-def _gemm(options) -> int:
-    from winnow.bench import gemm, shapes
-
-    wanted = shapes.parse(options.shapes)
-    if options.config is None:
-        options.config = "small" if options.cores in (None, 1) else "bench"
-    chip = chosen_config(options)
-    if options.cores is not None:
-        chip = chip.with_(cores=options.cores)
-    if options.json:
-        files.check_folder(options.json.parent)
-    results = list(gemm.measure(chip, wanted))
-    print(gemm.table(results))
-    if options.json:
-        files.write_json(options.json, gemm.as_json(results))
-    return 0 if all(result.equal for result in results) else 1
-
-
-def _phases(options) -> int:
-    from winnow import datasets, network
-    from winnow.bench import phases
-
-    options.config = options.config or "bench"
-    chip, recipe = chosen_config(options), _recipe(options)
-    if options.cores is not None:
-        chip = chip.with_(cores=options.cores)
-    if options.batch is not None:
-        recipe = replace(recipe, batch=options.batch)
-    if options.json:
-        files.check_folder(options.json.parent)
-    dataset = options.data and datasets.load(options.data, options.data_path,
-                                             options.train_images, options.test_images)
-    step = phases.measure(chip, network.named(options.net), recipe, dataset=dataset,
-                          after=options.after)
-    print(phases.table(step))
-    if options.json:
-        files.write_json(options.json, step.as_json())
-    return 0 if step.equal else 1
-
-
-def _sparsity(options) -> int:
-    from winnow.bench import sparsity
-
-    options.config = options.config or "bench"
-    chip, densities = chosen_config(options), list(sparsity.DENSITIES)
-    if options.cores is not None:
-        chip = chip.with_(cores=options.cores)
-    if options.densities is not None:
-        try:
-            densities = [float(density) for density in options.densities.split(",")]
-        except ValueError:
-            raise UserError(f"--densities {options.densities}: must be D,D,... with numbers above "
-                            f"0, at most 1") from None
-    if options.json:
-        files.check_folder(options.json.parent)
-    results = list(sparsity.measure(chip, options.channels, options.size, options.images,
-                                    densities))
-    print(sparsity.table(results))
-    if options.json:
-        files.write_json(options.json, sparsity.as_json(results))
-        files.write(options.json.with_suffix(".png"), sparsity.picture(results))
-    return 0 if all(result.equal for result in results) else 1
-
-
 def _program(options) -> None:
     from winnow import network
     from winnow.compiler.training import TrainingProgram
 
-    recipe = _recipe(options)
+    recipe = chosen_recipe(options)
     program = TrainingProgram(chosen_config(options), network.named(options.net), recipe)
     _output(options.out, program.text(1, recipe.rate(0)))
 

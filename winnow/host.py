@@ -3,6 +3,7 @@
 A device is a chip as the host sees it: external memory, the control port, and time.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -91,11 +92,12 @@ class Driver:
             raise NanInSum(self.device.read32(Control.NAN_PC))
         return self.device.read32(Control.HALT_CODE)
 
-    def execute(self, program: int, units: int = 1 << 20) -> int:
-        """Start, wait, finish."""
+    def execute(self, program: int, units: int = 1 << 20,
+                tick: Callable[[int], object] = lambda units: None) -> int:
+        """Start, wait, finish; `tick` is called whenever so many units of time have passed."""
         self.start(program)
         while not self.device.run(units):
-            pass
+            tick(units)
         return self.finish()
 
     def counters(self) -> dict[str, int]:

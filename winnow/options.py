@@ -1,10 +1,12 @@
 """Options that several commands have."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 
 from isa import config
 from isa.config import Config
+from winnow.compiler.recipe import Recipe, recipe_for
 from winnow.errors import UserError
 
 
@@ -32,3 +34,21 @@ def chosen_config(options, base: Config | None = None) -> Config:
                 raise UserError(f"--set {change}: {name} must be an integer") from None
         changes[name] = value
     return base.with_(**changes)
+
+
+def data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-path", type=Path, metavar="PATH",
+                        help="of CIFAR-10: an .npz file, or the folder of batches")
+    parser.add_argument("--train-images", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--test-images", type=int, metavar="N", help="only the first N")
+
+
+def skip_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip", metavar="KINDS", help="what operations leave out: all, none, or "
+                        "some of tiles,elements,outputs; no result depends on it (default: all)")
+
+
+def chosen_recipe(options) -> Recipe:
+    """That of the network, with --skip."""
+    recipe = recipe_for(options.net)
+    return recipe if options.skip is None else replace(recipe, skip=options.skip)

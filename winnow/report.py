@@ -1,9 +1,9 @@
 """The report of a training run: figures, a table, a picture."""
 
-import io
 from dataclasses import asdict, dataclass, field
 
 from isa.config import Config
+from winnow import pictures
 from winnow.compiler.training import PHASES, TrainingProgram
 from winnow.session import Progress
 
@@ -73,12 +73,7 @@ class Report:
 
 def picture(report: Report) -> bytes:
     """A PNG: loss and accuracy by step, utilisation by layer and phase."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure, (left, right) = pictures.pyplot().subplots(1, 2, figsize=(11, 4), layout="constrained")
     steps = [point.step for point in report.curve]
     left.plot(steps, [point.accuracy for point in report.curve], label="training accuracy")
     left.plot(steps, [point.loss for point in report.curve], label="loss")
@@ -94,7 +89,4 @@ def picture(report: Report) -> bytes:
     right.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1),
               title="tensor core, words a cycle of its own operations")
     right.legend(loc="lower right")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    pyplot.close(figure)
-    return buffer.getvalue()
+    return pictures.png(figure)

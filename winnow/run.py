@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from isa.config import Config
 from verif.build import verilator
-from winnow import files, network, report
+from winnow import files, network, progress, report
+from winnow.chip import simulated
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset, network_for
-from winnow.errors import UserError
 from winnow.host import Device, Driver, ModelDevice
 from winnow.session import Progress, Round, Session
 
@@ -122,14 +122,8 @@ def runner(session: Session, device: str, waves: Path | None = None) -> Iterator
     if device == "model":
         yield Runner(session, ModelDevice(config, size), INSTRUCTIONS_AT_ONCE, device)
         return
-    from verif.simulation import Simulation, SimulationError
-
-    print("generating the Verilog and building the simulation (cached by content)", flush=True)
-    try:
-        with Simulation(config, memory_bytes=size, waves=waves) as simulation:
-            yield Runner(session, simulation, CYCLES_AT_ONCE, device)
-    except SimulationError as error:
-        raise UserError(f"simulation: {error}") from error
+    with simulated(config, size, waves=waves) as simulation:
+        yield Runner(session, simulation, CYCLES_AT_ONCE, device)
 
 
 def prepare(session: Session, device: str, out: Path) -> None:
@@ -150,9 +144,7 @@ def report_of(session: Session, net: str, device: str) -> report.Report:
 
 
 def progress_bar(steps: int, done: int = 0) -> tqdm:
-    """A log file gets a line now and then, a terminal a moving bar."""
-    interval = 0.2 if sys.stderr.isatty() else 15
-    return tqdm(total=steps, initial=done, unit="step", mininterval=interval)
+    return progress.bar(total=steps, initial=done, unit="step")
 
 
 def run(config: Config, net: str, dataset: Dataset, recipe: Recipe, *, seed: int, device: str,

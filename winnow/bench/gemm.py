@@ -1,27 +1,22 @@
 """`winnow bench gemm`: matrix products on the generated Verilog, each checked to the bit."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import log2
 
 import numpy as np
-from tqdm import tqdm
 
-from isa.assembler import assemble, to_bytes
 from isa.config import LANES, TREES, WORD_BYTES, Config
+from winnow import progress
 from winnow.bench import operands, reference
 from winnow.bench.lowering import lower
+from winnow.bench.programs import ISSUE, straight
 from winnow.bench.shapes import Gemm
+from winnow.chip import CYCLES_AT_ONCE, simulated
 from winnow.compiler import moves
-from winnow.compiler.operations import Operation
 from winnow.compiler.placement import External
-from winnow.compiler.text import ProgramText
-from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 
-ISSUE = 2  # cycles from a `run` that the unit takes to the first one that it is busy
-CYCLES_AT_ONCE = 50_000
 PROGRAM_BYTES = 4096
 UNTOUCHED = 0x5A  # what the result's buffer holds before
 
@@ -72,7 +67,7 @@ class Job:
             "store": [moves.store(low.result, at[low.result.name])],
         }
         for name, operations in programs.items():
-            code = np.frombuffer(_program(operations), np.uint8)
+            code = straight(operations, "gemm")
             memory[at[name]:at[name] + code.size] = code
         for name, image in zip(("stream", "tiles"), operands.images(low.cut, self.a, self.b),
                                strict=True):
@@ -82,10 +77,7 @@ class Job:
     def run(self, driver: Driver, units: int, tick=lambda _: None) -> dict[str, int]:
         """The three programs; the counters of the operation."""
         for name in ("fill", "compute", "store"):
-            driver.start(self.external.regions[name][0])
-            while not driver.device.run(units):
-                tick(0)
-            driver.finish()
+            driver.execute(self.external.regions[name][0], units, lambda _: tick(0))
             if name == "compute":
                 counters = driver.counters()
         return counters
@@ -94,13 +86,6 @@ class Job:
         """Whether the result in memory is the product in float64, rounded."""
         found = operands.product(self.lowered.cut, memory[self.external.slice("result")])
         return np.array_equal(found, reference.product(self.a, self.b, self.scale))
-
-
-def _program(operations: list[Operation]) -> bytes:
-    text = ProgramText()
-    text.operations(operations)
-    text.line("halt 0")
-    return to_bytes(assemble(str(text), "gemm"))
 
 
 def measure(config: Config, shapes: list[Gemm], *, seed: int = 0, stalls: float = 0.0,
@@ -115,34 +100,25 @@ def measure(config: Config, shapes: list[Gemm], *, seed: int = 0, stalls: float 
 
     All shapes are lowered before anything is built; `UserError` names the one that does not fit.
     """
-    from verif.simulation import Simulation, SimulationError
-
     jobs = [Job(config, shape, np.random.default_rng([seed, number]))
             for number, shape in enumerate(shapes)]
     size = max(job.external.size for job in jobs)
-    if show:
-        print("generating the Verilog and building the simulation (cached by content)",
-              file=sys.stderr, flush=True)
-    try:
-        with Simulation(config, memory_bytes=size, seed=seed + 1, stalls=stalls) as chip, \
-                tqdm(total=sum(job.lowered.predicted for job in jobs), desc="products",
-                     unit="cycle", unit_scale=True, disable=not show,
-                     mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
-            model = ModelDevice(config, size)
-            on_chip, on_model = Driver(chip), Driver(model)
-            done = 0
-            for job in jobs:
-                for memory in (chip.memory, model.memory):
-                    job.place(memory)
-                bar.set_postfix_str(str(job.shape), refresh=False)
-                counters = job.run(on_chip, CYCLES_AT_ONCE, bar.update)
-                job.run(on_model, CYCLES_AT_ONCE)
-                done += job.lowered.predicted
-                bar.update(done - bar.n)
-                equal = np.array_equal(chip.memory, model.memory) and job.right(chip.memory)
-                yield _result(config, job, counters, equal)
-    except SimulationError as error:
-        raise UserError(f"simulation: {error}") from error
+    with simulated(config, size, show=show, seed=seed + 1, stalls=stalls) as chip, \
+            progress.bar(show, total=sum(job.lowered.predicted for job in jobs), desc="products",
+                         unit="cycle", unit_scale=True) as bar:
+        model = ModelDevice(config, size)
+        on_chip, on_model = Driver(chip), Driver(model)
+        done = 0
+        for job in jobs:
+            for memory in (chip.memory, model.memory):
+                job.place(memory)
+            bar.set_postfix_str(str(job.shape), refresh=False)
+            counters = job.run(on_chip, CYCLES_AT_ONCE, bar.update)
+            job.run(on_model, CYCLES_AT_ONCE)
+            done += job.lowered.predicted
+            bar.update(done - bar.n)
+            equal = np.array_equal(chip.memory, model.memory) and job.right(chip.memory)
+            yield _result(config, job, counters, equal)
 
 
 def _result(config: Config, job: Job, counters: dict[str, int], equal: bool) -> Result:

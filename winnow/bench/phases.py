@@ -1,25 +1,24 @@
 """`winnow bench phases`: one training step of a network on the generated Verilog, by phase."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
-from tqdm import tqdm
 
 from isa.config import Config
 from isa.registers import Unit
 from sim.schedule import Schedule, schedule
+from winnow import progress
+from winnow.chip import CYCLES_AT_ONCE, simulated
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import PHASES, TrainingProgram
 from winnow.datasets import Dataset, network_for
 from winnow.errors import UserError
-from winnow.host import Driver, ModelDevice
+from winnow.host import Device, Driver, ModelDevice
 from winnow.network import Network
 from winnow.session import Round, Session
 
-CYCLES_AT_ONCE = 50_000
 LANES = 64  # multiply-adds of a core and cycle
 
 
@@ -83,8 +82,6 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
             after: int = 0, show: bool = True) -> Step:
     """Run one training step on the Verilog and on the model: on `dataset`, by default a synthetic
     one, after so many steps on the model alone."""
-    from verif.simulation import Simulation, SimulationError
-
     recipe = replace(recipe, epochs=1)
     dataset = dataset or synthetic(network, recipe.batch)
     program = TrainingProgram(config, network_for(network, dataset), recipe)
@@ -94,22 +91,15 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
                         f"{dataset.name} has {session.steps} steps of {recipe.batch} images")
     memory = _trained(session, after)
     work = Round(session.orders[0][after:after + 1], recipe.rate(0))
-    if show:
-        print("generating the Verilog and building the simulation (cached by content)",
-              file=sys.stderr, flush=True)
     model = ModelDevice(config, program.external.size)
     model.memory[:] = memory
-    _run(session, work, model, 2_000, lambda: None)
-    try:
-        with Simulation(config, memory_bytes=program.external.size) as chip, \
-                tqdm(desc=network.name, unit="cycle", unit_scale=True, disable=not show,
-                     total=program.training.cycles,
-                     mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
-            chip.memory[:] = memory
-            driver = _run(session, work, chip, CYCLES_AT_ONCE, lambda: bar.update(CYCLES_AT_ONCE))
-            return _step(session, driver, chip.memory, model.memory)
-    except SimulationError as error:
-        raise UserError(f"simulation: {error}") from error
+    _run(session, work, model)
+    with simulated(config, program.external.size, show=show) as chip, \
+            progress.bar(show, desc=network.name, unit="cycle", unit_scale=True,
+                         total=program.training.cycles) as bar:
+        chip.memory[:] = memory
+        driver = _run(session, work, chip, bar.update)
+        return _step(session, driver, chip.memory, model.memory)
 
 
 def _trained(session: Session, steps: int) -> np.ndarray:
@@ -126,14 +116,12 @@ def _trained(session: Session, steps: int) -> np.ndarray:
     return model.memory
 
 
-def _run(session: Session, work: Round, device, units: int, tick: Callable[[], None]) -> Driver:
+def _run(session: Session, work: Round, device: Device,
+         tick: Callable[[int], object] = lambda cycles: None) -> Driver:
     """One training step."""
     session.load(device.memory, work)
     driver = Driver(device)
-    driver.start(session.program.address("program"))
-    while not device.run(units):
-        tick()
-    driver.finish()
+    driver.execute(session.program.address("program"), CYCLES_AT_ONCE, tick)
     return driver
 
 

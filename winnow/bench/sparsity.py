@@ -5,26 +5,24 @@ of a chosen density, each with and without leaving out; every byte equal to the 
 operation that leaves nothing out.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import numpy as np
-from tqdm import tqdm
 
-from isa.assembler import assemble, to_bytes
 from isa.config import WORD_BYTES, Config
 from isa.registers import Skip
+from winnow import pictures, progress
 from winnow.bench.layer import Phase, phases
+from winnow.bench.programs import ISSUE, straight
+from winnow.chip import CYCLES_AT_ONCE, simulated
 from winnow.compiler import moves
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.placement import External
-from winnow.compiler.text import ProgramText
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 
-ISSUE = 2  # cycles from a `run` that the unit takes to the first one that it is busy
-CYCLES_AT_ONCE = 50_000
 PROGRAM_BYTES = 1 << 16
 DENSITIES = (1.0, 0.75, 0.5, 0.35, 0.2, 0.1, 0.05)
 SKIPPED = ("skipped_tiles", "skipped_outputs", "skipped_elements")
@@ -82,19 +80,13 @@ class _Bench:
         self.devices = chip, model
         self.drivers = [Driver(device) for device in self.devices]
 
-    def run(self, operations: list[Operation], tick=lambda: None) -> dict[str, int]:
+    def run(self, operations: list[Operation]) -> dict[str, int]:
         """The counters of the chip."""
-        text = ProgramText()
-        text.operations(operations)
-        text.line("halt 0")
-        code = np.frombuffer(to_bytes(assemble(str(text), "sparsity")), np.uint8)
+        code = straight(operations, "sparsity")
         start, _ = self.external.regions["program"]
         for driver in self.drivers:
             driver.device.memory[start:start + code.size] = code
-            driver.start(start)
-            while not driver.device.run(CYCLES_AT_ONCE):
-                tick()
-            driver.finish()
+            driver.execute(start, CYCLES_AT_ONCE)
         return self.drivers[0].counters()
 
     def load(self, words: np.ndarray) -> None:
@@ -124,31 +116,21 @@ def measure(config: Config, channels: int, size: int, images: int, densities: li
     seed : of the operands
     show : a progress bar on stderr
     """
-    from verif.simulation import Simulation, SimulationError
-
     check(densities)
     cases = list(phases(config, channels, size, images))
     external = External()
     external.region("program", PROGRAM_BYTES)
     external.region("operands", WORD_BYTES * config.words)
     external.region("result", WORD_BYTES * max(case.result.words for case in cases))
-    if show:
-        print("generating the Verilog and building the simulation (cached by content)",
-              file=sys.stderr, flush=True)
     total = sum(len(case.mechanisms) for case in cases) * len(densities)
-    try:
-        with Simulation(config, memory_bytes=external.size, seed=seed + 1) as chip, \
-                tqdm(total=total, desc="operations", disable=not show,
-                     mininterval=0.2 if sys.stderr.isatty() else 15) as bar:
-            bench = _Bench(config, chip, ModelDevice(config, external.size), external)
-            for number, case in enumerate(cases):
-                for mechanism in case.mechanisms:
-                    for density in densities:
-                        generator = np.random.default_rng([seed, number, round(1000 * density)])
-                        yield _compare(config, bench, case, mechanism, density, generator)
-                        bar.update()
-    except SimulationError as error:
-        raise UserError(f"simulation: {error}") from error
+    with simulated(config, external.size, show=show, seed=seed + 1) as chip, \
+            progress.bar(show, total=total, desc="operations") as bar:
+        bench = _Bench(config, chip, ModelDevice(config, external.size), external)
+        for number, case in enumerate(cases):
+            for mechanism, density in product(case.mechanisms, densities):
+                generator = np.random.default_rng([seed, number, round(1000 * density)])
+                yield _compare(config, bench, case, mechanism, density, generator)
+                bar.update()
 
 
 def _compare(config: Config, bench: _Bench, case: Phase, mechanism: str, density: float,
@@ -191,16 +173,10 @@ def as_json(results: list[Result]) -> list[dict]:
 
 def picture(results: list[Result]) -> bytes:
     """A PNG: cycles over dense ones by density, a curve for each mechanism, a field a phase."""
-    import io
-
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     names = list(dict.fromkeys(r.phase for r in results))
-    figure, fields = pyplot.subplots(1, len(names), figsize=(5 * len(names), 4.5), sharey=True,
-                                     squeeze=False, layout="constrained")
+    figure, fields = pictures.pyplot().subplots(
+        1, len(names), figsize=(5 * len(names), 4.5), sharey=True, squeeze=False,
+        layout="constrained")
     for field, phase in zip(fields[0], names, strict=True):
         rows = [r for r in results if r.phase == phase]
         for kind in dict.fromkeys((r.mechanism, r.groups, r.cores) for r in rows):
@@ -212,7 +188,4 @@ def picture(results: list[Result]) -> bytes:
         field.set(title=phase, xlabel="density", xlim=(0, 1), ylim=(0, None))
         field.legend(fontsize="small")
     fields[0][0].set_ylabel("cycles over dense")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    pyplot.close(figure)
-    return buffer.getvalue()
+    return pictures.png(figure)

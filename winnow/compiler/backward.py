@@ -54,8 +54,8 @@ class Backward(Pass):
                         with self.step.tile_of(images):
                             self._chunk(made, part, cuts, weights, errors, sums, other, tag)
         for layer, each in ((made.source, sums), (made.shortcut, other)):
-            if each:
-                self._finish(layer, each, tag(layer, "BP"))
+            if each:  # kept by the drain of the last reader, which they end
+                self._finish(layer, each, tag(made.readers[-1], "BP"))
         self.step.job += 1
 
     def _chunk(self, made: Map, part: Part, cuts: Cuts, weights: dict[int, Buffer],
