@@ -16,6 +16,7 @@ from winnow.compiler.recipe import Recipe, recipe_for
 from winnow.compiler.scaling import State, key_of
 from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
+from winnow.network import Conv, Linear, Network, Shape
 from winnow.run import progress_bar, runner
 from winnow.session import Session
 from winnow.train import pieces
@@ -69,8 +70,9 @@ def test_no_bit_depends_on_the_chip(slot, case):
     ({"rounding": "nearest"}, "weights"), ({"masters": "binary32"}, "moments"),
     ({"moments": "binary32"}, "masters"), ({"scaling": "static"}, "masters")])
 def test_every_part_changes_what_is_learned(change, region):
-    run = learned(on(CHIPS["small"], "parts"))[0]
-    assert learned(on(CHIPS["small"], "parts", **change))[0][region] != run[region]
+    network = Network("parts", Shape(3, 7, 9), (Conv("conv", 13, norm=True), Linear("fc", 6)))
+    run = learned(on(CHIPS["small"], "parts", network=network))[0]
+    assert learned(on(CHIPS["small"], "parts", network=network, **change))[0][region] != run[region]
 
 
 def test_random_bits_come_from_the_seed():

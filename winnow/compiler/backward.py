@@ -247,7 +247,7 @@ class Backward(Pass):
                     here = replace(beside if is_last else Beside(), element=element)
                     operation = nests.backward(
                         self.config, layers[reader], errors[reader], weights[reader], dy, row,
-                        column, here)
+                        column, here, cores=self.step.cores(reader))
                     self._emit_rounded(operation, layers[reader].name, made, part, dy,
                                        tag(reader, "BP"))
                     element = dy
@@ -282,7 +282,7 @@ class Backward(Pass):
                 w = self.step.weights(r, blocks, part)
                 for row, column in self._parities(layer):
                     operation = nests.backward(self.config, layer, error, w, dy, row, column,
-                                               Beside(), here)
+                                               Beside(), here, self.step.cores(r))
                     self._emit_rounded(operation, layer.name, made, part, dy, tag(r, "BP"))
                 self.step.job += 1
             element = dy

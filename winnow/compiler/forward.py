@@ -172,7 +172,8 @@ class Forward(Pass):
             bias = None if sums.after else self.memory.parameters[i].bias
             self.emit(nests.forward(
                 self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
-                norm.forward_stats if norm and statistics and self.training else None, sums), tag)
+                norm.forward_stats if norm and statistics and self.training else None, sums,
+                self.step.cores(i)), tag)
 
     def _join(self, i: int) -> None:
         """Where layer `i` is the last that a sum of two normalised maps needs: one set of

@@ -272,6 +272,13 @@ class Step:
         shape = self.graph.layers[layer]
         return shape.tiles * shape.output.pixels * 64 // self.config.macs_per_cycle
 
+    def cores(self, layer: int) -> int | None:
+        """How many cores a group has at most in FP and BP of a layer. A group leaves out a tile
+        where none of its cores has one: where tiles are pruned, each core is a group."""
+        rule = self.rules.recipe.prune
+        masked = self.memory.parameters[layer].mask is not None
+        return 1 if masked and rule.of_tiles else None
+
     def weights(self, layer: int, outputs: range | None = None, part: Part | None = None) -> Buffer:
         """Weights of a layer, filled: between some output blocks and a part of what it reads."""
         parameters = self.memory.parameters[layer]

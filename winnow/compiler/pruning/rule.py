@@ -60,6 +60,11 @@ class Pruning:
         return {"element": 1, "vector": 1, "tile": TREES,
                 "group": TREES * layer.kernel**2}[self.granularity]
 
+    @property
+    def of_tiles(self) -> bool:
+        """Whether whole tiles of weights are pruned."""
+        return self.granularity in ("tile", "group")
+
     def usual(self, layer: Layer) -> float:
         """How large the counted numbers are when a run begins (winnow/layout.py)."""
         variance = 2 / (layer.input.channels * layer.kernel**2)
