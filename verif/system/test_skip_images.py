@@ -1,5 +1,7 @@
 """Gradient skipping: who is skipped, what the others teach, and that the chip does the same."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,7 @@ CONFIGS = {
     "four cores": Config(scratchpad_kib=1024, cores=4, banks=32),
     "tiny": Config(scratchpad_kib=32, cores=2),  # bands, chunks and pieces everywhere
 }
+NAME = attrgetter("name")
 DIGITS = network_named("digits")
 MIXED = Network("mixed", Shape(3, 13, 11), (
     Conv("a", 8, norm=True, pool=Window(3, 2, 1)),
@@ -96,7 +99,7 @@ WIDE = pytest.param(Network("wide windows", Shape(3, 11, 9),
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("network", [DIGITS, MIXED, *OTHERS, WIDE], ids=lambda network: network.name)
+@pytest.mark.parametrize("network", [DIGITS, MIXED, *OTHERS, WIDE], ids=NAME)
 def test_live_images_teach_what_they_should(network, config):
     """A step with some images skipped, against float64: their errors are zero everywhere."""
     steps = []
@@ -120,7 +123,7 @@ def test_live_images_teach_what_they_should(network, config):
         check(key, np.median([angle(ours, expected, [key]) for *_, ours, expected in steps]))
 
 
-@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=lambda network: network.name)
+@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=NAME)
 def test_no_bit_depends_on_tiles(network, monkeypatch):
     """Tiles of one image, which are full or left out, and tiles that are full in part."""
     learned = []
@@ -130,7 +133,7 @@ def test_no_bit_depends_on_tiles(network, monkeypatch):
     assert learned[0] == learned[1] == learned[2]
 
 
-@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=lambda network: network.name)
+@pytest.mark.parametrize("network", [DIGITS, MIXED], ids=NAME)
 def test_counters_add_up_to_those_of_all_images(network):
     """Done and skipped multiply-adds are those of the same program with all images live."""
     def total(skip):
