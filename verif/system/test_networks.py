@@ -52,7 +52,7 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
             continue
         tiles = moved(p.master, p.elements).reshape(
             layer.output.blocks, layer.input.blocks, layer.kernel, layer.kernel, 8, 8)
-        rows = tiles.transpose(0, 4, 1, 5, 2, 3).reshape(
+        rows = _plain(layer, tiles, program.memory.layouts).transpose(0, 4, 1, 5, 2, 3).reshape(
             layer.output.blocks * 8, layer.input.blocks * 8, layer.kernel, layer.kernel)
         ours = rows[:layer.output.channels, :layer.input.channels].copy()
         rows[:layer.output.channels, :layer.input.channels] = 0
@@ -64,6 +64,16 @@ def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
         for kind, buffer in learned.items():
             result[layer.name, kind] = moved(places[buffer], layer.output.channels)
     return result
+
+
+def _plain(layer, tiles: np.ndarray, layouts) -> np.ndarray:
+    """Tiles as `layer_tiles` lays them out, in the order of channels again."""
+    if layouts.turns(layer):
+        return tiles.swapaxes(4, 5)
+    if not (layer.is_linear and layouts.maps.channels_last):
+        return tiles
+    pixels = tiles.reshape(len(tiles), layer.reads.pixels, layer.reads.blocks, *tiles.shape[2:])
+    return pixels.swapaxes(1, 2).reshape(tiles.shape)
 
 
 def angle(ours: dict, true: dict, keys: list) -> float:

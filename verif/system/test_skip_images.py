@@ -13,12 +13,12 @@ from verif.simulation import Simulation
 from verif.system.networks import BATCH, LOW_PRECISION, random_session
 from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_networks import KINDS, SCORES, angle, check, one_step, true_gradients
+from verif.system.test_sparsity import CONFIG as SLOTS
 from winnow import cli
 from winnow.compiler import live, training
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.step import PLANS
-from winnow.compiler.training import TrainingProgram
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
@@ -27,6 +27,7 @@ from winnow.session import LASTING, Session
 
 CONFIGS = {
     "four cores": Config(scratchpad_kib=1024, cores=4, banks=32),
+    "slots": Config(scratchpad_kib=1024, cores=4, banks=32, slot=4, reach=2),
     "tiny": Config(scratchpad_kib=32, cores=2),  # bands, chunks and pieces everywhere
 }
 NAME = attrgetter("name")
@@ -98,22 +99,23 @@ WIDE = pytest.param(Network("wide windows", Shape(3, 11, 9),
                     marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("network", [DIGITS, MIXED, *OTHERS, WIDE], ids=NAME)
-def test_live_images_teach_what_they_should(network, config):
-    """A step with some images skipped, against float64: their errors are zero everywhere."""
+def test_live_images_teach_what_they_should(network):
+    """A step with some images skipped, against float64: their errors are zero everywhere. Chips of
+    all kinds learn the same bits."""
     steps = []
     for case, share in enumerate((0.2, 0.45, 0.8)):
         name = f"{network.name} {case}"
-        plain = session(network, name, config)
+        plain = session(network, name)
         e = errors(plain, one_step(plain)[SCORES])
         order = np.sort(e)  # as the device has scores
         n = int(share * e.size)
         level = float((order[n - 1] + order[n]) / 2)
-        kept = e > level
-        made = session(network, name, config, skip_images=f"threshold:{level!r}")
-        expected = true_gradients(made, kept)
-        ours = one_step(made)
+        made, *others = (session(network, name, config, skip_images=f"threshold:{level!r}")
+                         for config in CONFIGS)
+        ours, expected = one_step(made), true_gradients(made, e > level)
+        for other in map(one_step, others):
+            assert all(np.array_equal(value, other[key]) for key, value in ours.items())
         assert ours.keys() == expected.keys()
         every = [key for key in ours if key != SCORES]
         steps.append((angle(ours, expected, every), angle(ours, true_gradients(made), every),
@@ -123,13 +125,15 @@ def test_live_images_teach_what_they_should(network, config):
         check(key, np.median([angle(ours, expected, [key]) for *_, ours, expected in steps]))
 
 
+@pytest.mark.parametrize("config", ["four cores", "slots"])
 @pytest.mark.parametrize("network", [DIGITS, MIXED], ids=NAME)
-def test_no_bit_depends_on_tiles(network, monkeypatch):
+def test_no_bit_depends_on_tiles(network, config, monkeypatch):
     """Tiles of one image, which are full or left out, and tiles that are full in part."""
     learned = []
     for tiles in (32, 8, 3):
         monkeypatch.setattr(live, "TILES", tiles)
-        learned.append(run(session(network, "tiles", steps=2, skip_images="random:0.4"))[0])
+        learned.append(run(session(network, "tiles", config, 2,
+                                   skip_images="random:0.4"))[0])
     assert learned[0] == learned[1] == learned[2]
 
 
@@ -210,12 +214,12 @@ def test_a_quantile_is_of_errors_where_masks_are_chosen_too():
                             for each in (plain, both)))
 
 
-@pytest.mark.parametrize("skip, options", [
-    ("threshold:0.9", {}), ("random:0.6", LOW_PRECISION), ("quantile:0.5", LOW_PRECISION),
-    ("random:1", {})])
-def test_the_chip_skips_the_same_images(skip, options):
+@pytest.mark.parametrize("config, skip, options", [
+    (named("small"), "threshold:0.9", {}), (named("small"), "random:0.6", LOW_PRECISION),
+    (named("small"), "quantile:0.5", LOW_PRECISION), (named("small"), "random:1", {}),
+    (SLOTS, "random:0.5", {"prune": Pruning("tile", ((0, 0.4),), refresh=1)})])
+def test_the_chip_skips_the_same_images(config, skip, options):
     """Memory and exact counters after several steps, with stalls."""
-    config = named("small")
     for network, batch in ((DIGITS, 32), (MIXED, 16)):
         made = random_session(config, seeds.generator(f"chip skips {skip}"), 3 * batch // BATCH,
                               network, batch=batch, skip_images=skip, **options)
@@ -245,9 +249,3 @@ def test_recipes_that_are_refused(value, message):
 def test_a_batch_that_guards_cannot_count():
     with pytest.raises(UserError, match="batch = 1024: must be at most 512 where images are"):
         Recipe(skip_images="random:0.5", batch=1024)
-
-
-def test_images_that_lie_side_by_side():
-    config = Config(slot=4, reach=2)
-    with pytest.raises(UserError, match="slot = 4: must be 1 where images are skipped"):
-        TrainingProgram(config, DIGITS, Recipe(skip_images="random:0.5"))

@@ -64,7 +64,8 @@ class Backward(Pass):
         already, or are added."""
         keep = made.relu or sums is not None
         formed = self.forming.form(made, part, keep=True) if keep else None
-        dy = Tile.new(f"gradient of {made.name}", part, made.shape, self.layouts.errors)
+        stored = self.memory.gradients[made]
+        dy = Tile.new(stored.name, part, made.shape, stored.layout)
         beside = Beside(mask=formed.y if made.relu else None,
                         norm=formed.source if sums else None,
                         stats=sums.backward_stats if sums else None)
@@ -75,7 +76,7 @@ class Backward(Pass):
                 self.config, f"statistics of {made.name}", dy, dy,
                 Beside(norm=x, stats=other.backward_stats), self.memory.identity),
                 tag(made.shortcut, "BP"))
-        self.step.store(dy, self.memory.gradients[made], part)
+        self.step.store(dy, stored, part)
         self.step.job += 1
         self.step.catch_up()
 
@@ -190,7 +191,7 @@ class Backward(Pass):
 
     def _elements(self, made: Map, part: Part) -> Tile | None:
         """The sum of the gradients of all maps that `made` is added to, in E5M2."""
-        first, *others = [self.step.fill(self.memory.gradients[above], part)
+        first, *others = [self.step.fill_gradient(above, part)
                           for above in made.added_to] or [None]
         for i, other in enumerate(others):
             self._emit_rounded(forms.added(f"gradients added to {made.name}", first, other, first,
@@ -202,7 +203,7 @@ class Backward(Pass):
         """The error of a reader that pools. `formed` is the map, if it is there already."""
         layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
         above = self._reached(layer, part, part.blocks)
-        error = self.step.fill(self.memory.gradients[self.graph.outputs[r]], above)
+        error = self.step.fill_gradient(self.graph.outputs[r], above)
         constants = self.memory.constants.get(averages.factors(layer.pool))
         if not layer.pool.largest and not beside.element:
             self._emit_rounded(averages.backward(self.config, layer, error, constants, dy, beside),

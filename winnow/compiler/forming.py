@@ -102,7 +102,7 @@ class Forming:
         `backwards` as in `vector`; errors behind a pool are formed forwards."""
         made, stored = self.graph.outputs[layer], self.memory.outputs[layer]
         above = self._above(layer, part)
-        dy = self.step.fill(self.memory.gradients[made], above)
+        dy = self.step.fill_gradient(made, above)
         first = part.blocks.start
         backward = self.coefficients(layer, "backward", first)
         label = f"form error of {self.graph.layers[layer].name}"

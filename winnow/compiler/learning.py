@@ -193,7 +193,7 @@ class Learning(Pass):
         fixed = self._rows(share) * self._raw_words
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
         if in_tiles:
-            size = min(size, self._places_at_once(share))
+            size = max(together, min(size, self._places_at_once(share)))
         eights = size > LANES and (linear or together > 1)  # 8 images are one pass
         unit = LANES if eights else together
         size -= size % unit
@@ -225,10 +225,10 @@ class Learning(Pass):
                 for i in share.outputs}
         sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
                                      rows[i] * self._raw_words)) for i in share.outputs}
-        live = {i: self._live(i, share, sums[i].after if last[i] else None)
-                for i in share.outputs if self._turns(i) and self._way(i)[1]}
         if self.step.over_live and len(jobs) > 1:
             sums = {i: self._cleared(here) for i, here in sums.items()}
+        masks = {i: self._live(i, share, sums[i].after if last[i] else None)
+                 for i in share.outputs if self._turns(i) and self._way(i)[1]}
         for n, (part, outputs) in enumerate(jobs):
             # nothing else rounds the sums, or makes them zero where there is no live image
             self.step.guard = self.step.live.some(part.images) if (
@@ -240,7 +240,7 @@ class Learning(Pass):
                 here = replace(sums[i], after=None) if n == last[i] else sums[i]
                 x = across[self._way(i)] if self._turns(i) else plain
                 operations, done = self._gradient(i, x, output, found[i], scale, here,
-                                                  share.kernel, live.get(i))
+                                                  share.kernel, masks.get(i))
                 if rules.recipe.dynamic and not here.after:
                     for operation in operations:
                         operation.scalars["tensor.mode"] = rules.mean

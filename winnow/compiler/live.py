@@ -1,8 +1,9 @@
 """Images whose gradient is skipped: the list of live images, and work on it (docs/training.md).
 
 The list is a word for 8 images; what is not zero is live. From then on BP and WU work on places of
-the list: fills gather, stores scatter, and operations of a tile whose first place has no image are
-left out. In a tile that is not full, places without an image have zeros.
+the list: fills of maps gather, gradients are stored in the order of the list, and operations of a
+tile whose first place has no image are left out. In a tile that is not full, places without an
+image have zeros.
 """
 
 from dataclasses import dataclass
@@ -117,11 +118,12 @@ class LiveImages:
 
     def cleared(self, tile: Tile, images: range) -> Operation:
         """Errors of places without an image become zero, where there are such."""
-        x = Stream(tile.buffer, E5M2, forms.steps(tile))
+        side = tile.layout.together
+        x = Stream(tile.buffer, E5M2, forms.steps(tile, side))
         operation = vector(
-            f"clear {tile.buffer.name}", forms.counts(tile), (X, ONE, ZERO),
+            f"clear {tile.buffer.name}", forms.counts(tile, side), (X, ONE, ZERO),
             activation=Activation.MASK, x=x, o0=x,
-            z=Stream(self.present, E4M3, (0, 0, 1), images.start))
+            z=Stream(self.present, E4M3, (0, 0, 1, side), images.start))
         operation.guard = Guarded(Guard.LT, self.register, images.stop, self.present)
         return operation
 

@@ -7,7 +7,7 @@ from math import prod
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
-from winnow.compiler.layouts import Layout, Layouts
+from winnow.compiler.layouts import BLOCKED, Layout, Layouts
 from winnow.compiler.moves import Runs, joined
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
@@ -16,7 +16,7 @@ from winnow.compiler.placement import External
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.scores import classes
 from winnow.compiler.tiles import Part, divisor
-from winnow.graph import Graph, Layer
+from winnow.graph import Graph, Layer, Map
 from winnow.network import Shape
 
 IDENTITY = (1.0,)
@@ -31,6 +31,7 @@ class Stored:
     address: int
     layout: Layout
     scalar: int | None = None  # register that is added to the address
+    by_place: bool = False  # images in the order of the list of live ones, where there is a list
 
     def word(self, part: Part) -> int:
         """The first word of a part."""
@@ -188,11 +189,18 @@ class Memory:
         for made in self.graph.maps[1:]:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
-            self.gradients[made] = Stored(name, made.shape, region(name, size),
-                                          self.layouts.errors)
+            self.gradients[made] = self._gradient(made, name, region(name, size))
             if made.identity or made.shortcut is not None or made.pool:
                 self.formed[made] = Stored(made.name, made.shape, region(made.name, size),
                                            self.layouts.maps)
+
+    def _gradient(self, made: Map, name: str, address: int) -> Stored:
+        """That of what the last layer reads is of all images, which are then gathered one by one.
+        """
+        listed = bool(self.recipe.skipping)
+        every = listed and any(self.graph.layers[r].is_last for r in made.readers)
+        return Stored(name, made.shape, address, BLOCKED if every else self.layouts.errors,
+                      by_place=listed and not every)
 
     def _weights(self, master: FormatCode, moment: FormatCode):
         region = self.external.region

@@ -29,26 +29,14 @@ def store(buffer: Buffer, external: int, scalar: int | None = None, **shape) -> 
     return _move("store", buffer, external, scalar, 1, **shape)
 
 
-def gather(buffer: Buffer, external: int, live: Buffer, count: int, places: range, **shape
+def gather(buffer: Buffer, external: int, live: Buffer, count: int, places: range, *, words: int,
+           loop: Runs, inner: Runs = Runs(1, 0, 0), scalar: int | None = None, first: int = 0
            ) -> Operation:
-    """Fill `buffer` with the images at some places of a list of `count` elements; see
-    `_over_live` for `shape`. `external` is where image 0 lies."""
-    return _over_live("gather", buffer, external, live, count, places, 0, **shape)
-
-
-def scatter(buffer: Buffer, external: int, live: Buffer, count: int, places: range, **shape
-            ) -> Operation:
-    """Store `buffer` where the images at some places of a list lie."""
-    return _over_live("scatter", buffer, external, live, count, places, 1, **shape)
-
-
-def _over_live(verb: str, buffer: Buffer, external: int, live: Buffer, count: int, places: range,
-               is_store: int, *, words: int, loop: Runs, inner: Runs = Runs(1, 0, 0),
-               scalar: int | None = None, first: int = 0) -> Operation:
-    """Of each image runs of `words` words in loop `inner`; `loop` is that over images."""
+    """Fill `buffer`, from word `first` on, with the images at some places of a list of `count`
+    elements: of each, runs of `words` words in loop `inner`; `loop` is that over images. `external`
+    is where image 0 lies."""
     words, loops = joined(words, (inner,))
-    operation = _move(verb, buffer, external, scalar, is_store, words=words, first=first,
-                      loops=())
+    operation = _move("gather", buffer, external, scalar, 0, words=words, first=first, loops=())
     registers = operation.registers
     if len(loops) > 1:
         raise ValueError(f"a move over live images of {len(loops)} loops over runs")

@@ -14,6 +14,7 @@ from isa.config import WORD_BYTES
 from isa.registers import Unit
 from winnow.compiler import live, moves
 from winnow.compiler.cuts import Cuts, Need, choose
+from winnow.compiler.layouts import Layout
 from winnow.compiler.live import LiveImages
 from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.nests import GROUP_WORDS
@@ -23,6 +24,7 @@ from winnow.compiler.operations import Buffer, Guarded, Operation
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import NEXT, Part, Tile
 from winnow.errors import UserError
+from winnow.graph import Map
 from winnow.network import Shape
 
 LEAST_CYCLES = 4096  # of tensor work in the first job of a phase, where the batch has it
@@ -149,37 +151,54 @@ class Step:
         self.guard = None
 
     def fill(self, stored: Stored, part: Part) -> Tile:
-        """A part of a stored map."""
+        """A part of stored maps."""
         tile = Tile.new(stored.name, part, stored.shape, stored.layout)
-        if self.over_live:
-            self.emit(moves.gather(*self._over_live(tile, stored, part), scalar=stored.scalar,
-                                   **self._live_runs(tile, stored, part)))
+        if self.over_live and not stored.by_place:
+            runs = self._runs(tile, stored, part)
+            inner, loop = runs.pop("loops")
+            self._gather(tile, stored, part, part.images, inner=inner, loop=loop, **runs)
         else:
             self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
                                  **self._runs(tile, stored, part)))
         return tile
 
+    def fill_gradient(self, made: Map, part: Part) -> Tile:
+        """A part of the gradient of a map, as errors lie; zero at places without an image."""
+        stored, layout = self.memory.gradients[made], self.memory.layouts.errors
+        if self.over_live and stored.layout != layout:
+            return self._side_by_side(stored, part, layout)
+        tile = self.fill(stored, part)
+        if stored.by_place:
+            self.clear_places(tile, part.images)
+        return tile
+
     def store(self, tile: Tile, stored: Stored, part: Part) -> None:
         """The rows of `part` of a tile, which may hold more rows."""
-        if self.over_live:
-            self.emit(moves.scatter(*self._over_live(tile, stored, part),
-                                    **self._live_runs(tile, stored, part)))
-        else:
-            self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
+        self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
 
     def clear_places(self, tile: Tile, images: range) -> None:
-        """Errors that were formed at places without an image become zero."""
+        """Errors at places without an image become zero."""
         if self.over_live:
             self.emit(self.live.cleared(tile, images))
 
-    def _over_live(self, tile: Tile, stored: Stored, part: Part) -> tuple:
+    def _gather(self, tile: Tile, stored: Stored, part: Part, places: range, **runs) -> None:
         every = replace(part, images=range(self.batch))
-        return tile.buffer, stored.at(every), self.live.list, self.batch, part.images
+        self.emit(moves.gather(tile.buffer, stored.at(every), self.live.list, self.batch, places,
+                               scalar=stored.scalar, **runs))
 
-    def _live_runs(self, tile: Tile, stored: Stored, part: Part) -> dict:
-        runs = self._runs(tile, stored, part)
-        inner, loop = runs.pop("loops")
-        return runs | {"inner": inner, "loop": loop}
+    def _side_by_side(self, stored: Stored, part: Part, layout: Layout) -> Tile:
+        """Live images that lie apart, word by word: what lies side by side, block by block."""
+        tile = Tile.new(stored.name, part, stored.shape, layout)
+        whole, own, together = stored.layout.strides(stored.shape), tile.strides, layout.together
+        for start in range(0, len(part.images), together):
+            for n, block in enumerate(part.blocks):
+                self._gather(
+                    tile, stored, replace(part, blocks=range(block, block + 1)),
+                    part.images[start:start + together], words=1,
+                    first=tile.past(start) + n * own.block,
+                    inner=moves.Runs(len(part.rows) * stored.shape.width, 1, own.column),
+                    loop=moves.Runs(together, whole.image, own.image))
+        return tile
 
     @staticmethod
     def _runs(tile: Tile, stored: Stored, part: Part) -> dict:
@@ -255,7 +274,7 @@ class Step:
         room = (self.room(self.plan.share) - need.fixed) // (2 * max(need.tile, 1))
         most = max(1, min(room, max(-(-MOST_CYCLES // cycles), NEXT if together > 1 else 1)))
         if self.over_live:
-            most = min(most, -(-self.batch // live.TILES))
+            most = min(most, -(-self.batch // (live.TILES * together)))
         size = min(most, -(-LEAST_CYCLES // cycles))
         return growing(self.batch, size, most, together)
 

@@ -261,8 +261,5 @@ def _check_chip(config: Config, recipe: Recipe) -> None:
     if config.block < LANES:
         raise UserError(f"block = {config.block}: training needs at least {LANES}, a weight "
                         f"gradient turns {LANES} words of the stream")
-    if recipe.skipping and config.slot > 1:
-        raise UserError(f"slot = {config.slot}: must be 1 where images are skipped: with more, "
-                        f"errors of several images lie side by side")
     if config.mode == "e4m3":
         raise UserError("mode = 'e4m3': training needs mixed or e5m2, errors are E5M2")
