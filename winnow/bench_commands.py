@@ -11,6 +11,7 @@ from winnow.options import (
     chosen_recipe,
     config_options,
     data_options,
+    mechanism_options,
     skip_option,
 )
 
@@ -52,6 +53,31 @@ def add(commands) -> None:
     sparsity.add_argument("--json", type=Path, metavar="FILE",
                           help="write the figures there, and a plot beside them")
     sparsity.set_defaults(command=_sparsity)
+    _add_ablation(benches)
+
+
+def _add_ablation(benches) -> None:
+    from winnow.bench.mechanisms import EXACT, MECHANISMS
+
+    ablation = benches.add_parser(
+        "ablation", help="a training step with each mechanism on and off; goes on where it was "
+        "interrupted, with what lies in FILE's folder of the ending .parts")
+    config_options(ablation, "bench")
+    ablation.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
+    ablation.add_argument("--net", default="digits", help="network (default: %(default)s)")
+    ablation.add_argument("--data", default="digits", help="data set (default: %(default)s)")
+    data_options(ablation)
+    ablation.add_argument("--mechanisms", default=",".join(EXACT), metavar="LIST",
+                          help=f"some of {','.join(MECHANISMS)} (default: %(default)s)")
+    mechanism_options(ablation, "element; with lasso group")
+    ablation.add_argument("--steps", default="", metavar="N,...", help="measure the step after N "
+                          "training steps on the model (default: the last step)")
+    ablation.add_argument("--epochs", type=int, help="passes over the training images")
+    ablation.add_argument("--batch", type=int, metavar="B", help="images of a step")
+    ablation.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    ablation.add_argument("--json", type=Path, required=True, metavar="FILE",
+                          help="write the figures there, and a plot beside them")
+    ablation.set_defaults(command=_ablation)
 
 
 def _chip(options, default: str = "bench") -> Config:
@@ -108,4 +134,30 @@ def _sparsity(options) -> int:
     if options.json:
         files.write_json(options.json, sparsity.as_json(results))
         files.write(options.json.with_suffix(".png"), sparsity.picture(results))
+    return 0 if all(result.equal for result in results) else 1
+
+
+def _ablation(options) -> int:
+    from winnow.bench import ablation, ablation_report, mechanisms
+    from winnow.train import Settings
+
+    chip, given = _chip(options), {name: getattr(options, name) for name in mechanisms.OPTIONS
+                                   if getattr(options, name) is not None}
+    chosen = mechanisms.chosen(options.mechanisms.split(","), chip, given)
+    try:
+        steps = tuple(int(step) for step in options.steps.split(",") if options.steps)
+    except ValueError:
+        raise UserError(f"--steps {options.steps}: must be N,N,... with whole numbers") from None
+    run = {name: getattr(options, name) for name in (
+        "net", "data", "train_images", "test_images", "epochs", "batch", "seed")
+        if getattr(options, name) is not None}
+    settings, folder = Settings().with_(chip, **run), options.json.with_suffix(".parts")
+    try:
+        results = ablation.measure(settings, chosen, steps, folder, data_path=options.data_path)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted: {folder} holds what is done, the same command goes "
+                                f"on from it") from None
+    print(ablation_report.table(results))
+    files.write_json(options.json, ablation_report.as_json(settings, chosen, results))
+    files.write(options.json.with_suffix(".png"), ablation_report.picture(results))
     return 0 if all(result.equal for result in results) else 1

@@ -18,6 +18,7 @@ from winnow.options import (
     chosen_recipe,
     config_options,
     data_options,
+    mechanism_options,
     skip_option,
 )
 
@@ -88,18 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--clean-steps", type=int, metavar="N",
                        help="steps without saturation after which S is raised (default: 200)")
     skip_option(train)
-    train.add_argument("--prune", metavar="WHAT", help="leave small weights out: each element, "
-                       "vectors of 8, tiles of 8x8 or groups of 8x8 channels (default: none)")
-    train.add_argument("--density", metavar="D[,EPOCH:D...]",
-                       help="share of a layer's weights that stays, and from when on (0.5)")
-    train.add_argument("--refresh", type=int, metavar="R",
-                       help="steps from one choice of what stays to the next (20)")
-    train.add_argument("--regrow", type=float, metavar="P",
-                       help="share of what is pruned that is given another chance (0.02)")
-    train.add_argument("--shrink", type=float, metavar="L",
-                       help="group Lasso: lambda; groups shrink until they are zero (0: at once)")
-    train.add_argument("--skip-images", metavar="HOW", help="images without BP and WU: none, "
-                       "threshold:E (of the error of a score), quantile:S or random:S (a share)")
+    mechanism_options(train)
     train.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     train.add_argument("--out", type=Path, required=True, metavar="DIR",
                        help="where checkpoint and report.json go")

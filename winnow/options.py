@@ -48,6 +48,23 @@ def skip_option(parser: argparse.ArgumentParser) -> None:
                         "some of tiles,elements,outputs; no result depends on it (default: all)")
 
 
+def mechanism_options(parser: argparse.ArgumentParser, prune: str = "none") -> None:
+    """Of what makes weights or gradients sparse; `prune` is the default that is told."""
+    parser.add_argument("--prune", metavar="WHAT", help="leave small weights out: each element, "
+                         "vectors of 8, tiles of 8x8 or groups of 8x8 channels (default: "
+                         f"{prune})")
+    parser.add_argument("--density", metavar="D[,EPOCH:D...]",
+                        help="share of a layer's weights that stays, and from when on (0.5)")
+    parser.add_argument("--refresh", type=int, metavar="R",
+                        help="steps from one choice of what stays to the next (20)")
+    parser.add_argument("--regrow", type=float, metavar="P",
+                        help="share of what is pruned that is given another chance (0.02)")
+    parser.add_argument("--shrink", type=float, metavar="L",
+                        help="group Lasso: lambda; groups shrink until they are zero (0: at once)")
+    parser.add_argument("--skip-images", metavar="HOW", help="images without BP and WU: none, "
+                        "threshold:E (of the error of a score), quantile:S or random:S (a share)")
+
+
 def chosen_recipe(options) -> Recipe:
     """That of the network, with --skip."""
     recipe = recipe_for(options.net)

@@ -103,9 +103,10 @@ def opened(out: Path, resume: bool) -> Checkpoint | None:
 
 
 def train(settings: Settings, *, out: Path, data_path: Path | None = None,
-          checkpoint_steps: int | None = None, saved: Checkpoint | None = None) -> report.Report:
+          checkpoint_steps: int | None = None, saved: Checkpoint | None = None,
+          keep: tuple[int, ...] = ()) -> report.Report:
     """Train and test; writes `out`/checkpoint after every `checkpoint_steps` steps at most, and
-    `out`/report.json at the end.
+    `out`/report.json at the end. The checkpoints after `keep` steps stay, as `kept` names them.
 
     With `saved` the run goes on from there, to the same bits as one without interruption; where
     the images are and `checkpoint_steps` are then those of the checkpoint unless given.
@@ -119,14 +120,14 @@ def train(settings: Settings, *, out: Path, data_path: Path | None = None,
     net = datasets.network_for(network.named(settings.net), dataset)
     session = Session(TrainingProgram(settings.config, net, settings.recipe), dataset,
                       settings.seed)
-    marks = json.loads(json.dumps(asdict(settings))) | _content(session)
+    marks = content(settings, session)
     if saved:
-        _check(out / checkpoint.NAME, saved.settings, marks)
+        check(out / checkpoint.NAME, saved.settings, marks)
     run.prepare(session, settings.device, out)
     with run.runner(session, settings.device) as runner:
         options = {"data_path": data_path and str(data_path.absolute()),
                    "checkpoint_steps": checkpoint_steps}
-        training = _Training(runner, marks, options, out, saved)
+        training = _Training(runner, marks, options, out, saved, keep)
         try:
             result = training.run(checkpoint_steps or session.program.round_steps)
         except KeyboardInterrupt:
@@ -135,20 +136,26 @@ def train(settings: Settings, *, out: Path, data_path: Path | None = None,
     return result
 
 
-def _content(session: Session) -> dict[str, str]:
-    """Hashes of what the settings only name."""
+def kept(out: Path, step: int) -> Path:
+    """Where a checkpoint stays."""
+    return out / f"{checkpoint.NAME}-{step}"
+
+
+def content(settings: Settings, session: Session) -> dict:
+    """All that decides the bits of a run, as JSON has it: settings, and hashes of what they only
+    name."""
     memory = np.zeros(session.program.external.size, np.uint8)
     session.place(memory)
     start = hashlib.sha256(checkpoint.lasting(session, memory))
     for order in session.orders:
         start.update(order)
     network = hashlib.sha256(repr(session.program.network).encode()).hexdigest()
-    return {"network": network, "images": session.dataset.content_hash(),
-            "start": start.hexdigest()}
+    return json.loads(json.dumps(asdict(settings))) | {
+        "network": network, "images": session.dataset.content_hash(), "start": start.hexdigest()}
 
 
-def _check(path: Path, saved: dict, marks: dict) -> None:
-    """`UserError` where a checkpoint is of another run."""
+def check(path: Path, saved: dict, marks: dict) -> None:
+    """`UserError` where what a file was made with, as `content` tells it, is not `marks`."""
     for name, new in _flat(marks).items():
         old = _flat(saved).get(name)
         if old == new:
@@ -172,13 +179,18 @@ def _flat(settings: dict) -> dict:
     return plain
 
 
-def pieces(rounds: list[Round], done: int, most: int) -> Iterator[Round]:
-    """Rounds without their first `done` steps, in pieces of at most `most`."""
+def pieces(rounds: list[Round], done: int, most: int, ends: tuple[int, ...] = ()) \
+        -> Iterator[Round]:
+    """Rounds without their first `done` steps, in pieces of at most `most` that end, among others,
+    after `ends` steps of the run."""
+    before = 0
     for work in rounds:
-        skip = min(done, len(work.images))
-        done -= skip
-        for first in range(skip, len(work.images), most):
-            yield replace(work, images=work.images[first:first + most])
+        after = before + len(work.images)
+        while done < after:
+            last = min(after, done + most, *(end for end in ends if end > done))
+            yield replace(work, images=work.images[done - before:last - before])
+            done = last
+        before = after
 
 
 class _Training:
@@ -188,6 +200,7 @@ class _Training:
     ----------
     marks : what a checkpoint must have been made with
     options : how it is run, kept in the checkpoint
+    keep : steps after which the checkpoint stays
 
     Members
     -------
@@ -195,13 +208,15 @@ class _Training:
     """
 
     def __init__(self, runner: run.Runner, marks: dict, options: dict, out: Path,
-                 saved: Checkpoint | None):
+                 saved: Checkpoint | None, keep: tuple[int, ...] = ()):
         self.runner, self.session, self.marks, self.options = runner, runner.session, marks, options
-        self.path = out / checkpoint.NAME
+        self.path, self.keep = out / checkpoint.NAME, keep
         self.step = 0
         memory = runner.device.memory
         if not saved:
             self.session.place(memory)
+            if 0 in keep:
+                self.save(0)
             return
         checkpoint.restore(self.session, memory, saved.memory)
         self.step, record = saved.step, saved.record
@@ -217,7 +232,10 @@ class _Training:
             "curve": [[p.step, p.loss, p.accuracy] for p in runner.curve],
             "counters": runner.counters, "tags": runner.tags, "seconds": runner.seconds}
         memory = checkpoint.lasting(self.session, runner.device.memory)
-        Checkpoint(self.marks, step, record, memory).write(self.path)
+        saved = Checkpoint(self.marks, step, record, memory)
+        if step in self.keep:
+            saved.write(kept(self.path.parent, step))
+        saved.write(self.path)
         self.step = step
 
     def where(self) -> str:
@@ -231,7 +249,7 @@ class _Training:
         """All steps that are left, saved every `most`, and the test."""
         session, runner = self.session, self.runner
         with run.progress_bar(session.steps, self.step) as bar:
-            for work in pieces(session.rounds, self.step, most):
+            for work in pieces(session.rounds, self.step, most, self.keep):
                 runner.run(work, bar)
                 self.save(self.step + len(work.images))
             accuracy = runner.test_accuracy(bar)

@@ -27,12 +27,12 @@ class Phase:
     """A layer in a phase. `cycles` run from its first issue to that of the next phase, `busy` are
     those with one of its tensor operations at work; `macs` are outputs x channels x kernel x
     kernel of the batch; `utilisation` is macs over what all cores could do in `cycles`;
-    `predicted` are the cycles by the cycle model."""
+    `predicted` are the cycles by the cycle model, if it was asked."""
 
     layer: str
     phase: str
     cycles: int
-    predicted: int
+    predicted: int | None
     busy: int
     macs: int
     utilisation: float
@@ -50,7 +50,7 @@ class Step:
     cores: int
     batch: int
     cycles: int
-    predicted: int
+    predicted: int | None
     macs: int
     utilisation: float
     means: dict[str, float]  # of each phase over all layers but the first, weighted by macs
@@ -63,6 +63,7 @@ class Step:
     counters: dict[str, int]
     equal: bool  # every byte of external memory to the model's
     difference: str | None
+    weight_hash: str  # of all that training changes, behind the step
     phases: list[Phase]
 
     def as_json(self) -> dict:
@@ -84,22 +85,36 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
     one, after so many steps on the model alone."""
     recipe = replace(recipe, epochs=1)
     dataset = dataset or synthetic(network, recipe.batch)
-    program = TrainingProgram(config, network_for(network, dataset), recipe)
-    session = Session(program, dataset, 0)
+    session = Session(TrainingProgram(config, network_for(network, dataset), recipe), dataset, 0)
     if after not in range(session.steps):
         raise UserError(f"after {after} steps: must be 0 to {session.steps - 1}, data set "
                         f"{dataset.name} has {session.steps} steps of {recipe.batch} images")
-    memory = _trained(session, after)
-    work = Round(session.orders[0][after:after + 1], recipe.rate(0))
-    model = ModelDevice(config, program.external.size)
+    return one_step(session, Round(session.orders[0][after:after + 1], recipe.rate(0)),
+                    _trained(session, after), show=show)
+
+
+def one_step(session: Session, work: Round, memory: np.ndarray, *, name: str | None = None,
+             predict: bool = True, announce: bool = True, show: bool = True) -> Step:
+    """Run one training step on the Verilog and on the model.
+
+    Parameters
+    ----------
+    work : a round of that step
+    memory : external memory before it
+    name : what the progress bar calls it, by default as the network
+    predict : ask the cycle model too, which knows nothing of programs that choose masks
+    announce : say that the simulation may have to be built
+    """
+    program = session.program
+    model = ModelDevice(program.config, program.external.size)
     model.memory[:] = memory
     _run(session, work, model)
-    with simulated(config, program.external.size, show=show) as chip, \
-            progress.bar(show, desc=network.name, unit="cycle", unit_scale=True,
+    with simulated(program.config, program.external.size, show=show and announce) as chip, \
+            progress.bar(show, desc=name or program.network.name, unit="cycle", unit_scale=True,
                          total=program.training.cycles) as bar:
         chip.memory[:] = memory
         driver = _run(session, work, chip, bar.update)
-        return _step(session, driver, chip.memory, model.memory)
+        return _step(session, driver, chip.memory, model.memory, predict)
 
 
 def _trained(session: Session, steps: int) -> np.ndarray:
@@ -125,32 +140,33 @@ def _run(session: Session, work: Round, device: Device,
     return driver
 
 
-def _step(session: Session, driver: Driver, memory, model) -> Step:
+def _step(session: Session, driver: Driver, memory, model, predict: bool) -> Step:
     from winnow.run import difference
 
     program, config = session.program, session.program.config
-    plan = schedule(config, program.instructions(1, program.recipe.rate(0)))
-    predicted = _spans(plan)
+    plan = schedule(config, program.instructions(1, program.recipe.rate(0))) if predict else None
+    predicted = _spans(plan) if plan else {}
     counters, tags = driver.counters(), driver.tag_counters()
     batch, lanes = program.recipe.batch, LANES * config.cores
     phases = []
     for tag, group in enumerate(program.counted):
         found, macs = tags[tag], batch * sum(program.layers[i].macs for i in group.layers)
         if macs:
-            phases.append(Phase(group.name, group.phase, found["span"], predicted[tag],
+            phases.append(Phase(group.name, group.phase, found["span"], predicted.get(tag),
                                 found["busy"], macs, macs / (lanes * found["span"])))
     first = program.layers[0].name
     macs = sum(p.macs for p in phases)
     found = difference(program, memory, model)
     return Step(
-        program.network.name, config.cores, batch, counters["cycles"], plan.total, macs,
+        program.network.name, config.cores, batch, counters["cycles"], plan and plan.total, macs,
         macs / (lanes * counters["cycles"]),
         {phase: _mean(p for p in phases if p.phase == phase and p.layer != first)
          for phase in PHASES},
         _mean(p for p in phases if p.layer == first),
         counters["cycles"] - counters["tensor_busy"], counters["tensor_wait_stream"],
         counters["tensor_wait_stationary"], counters["tensor_wait_drain"],
-        counters["conflicts"], counters, found is None, found, phases)
+        counters["conflicts"], counters, found is None, found, session.weight_hash(memory),
+        phases)
 
 
 def _spans(plan: Schedule) -> dict[int, int]:

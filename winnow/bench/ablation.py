@@ -1,0 +1,271 @@
+"""`winnow bench ablation`: whole training steps on the Verilog with each mechanism on and off.
+
+The network is trained on the model, once for all variants that train alike; at stated steps its
+memory is kept, and one whole step from there is run for each variant, every byte compared with the
+model. What is done is kept in a folder, from which an interrupted bench goes on.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hdl.cache import digest
+from winnow import checkpoint, datasets, files, network, progress, train
+from winnow.bench import phases
+from winnow.bench.mechanisms import Variant, variants
+from winnow.compiler.training import TrainingProgram
+from winnow.datasets import Dataset
+from winnow.errors import UserError
+from winnow.session import Round, Session
+from winnow.train import Settings
+
+CHECKPOINT_STEPS = 50
+CAUSES = ("images", "tiles", "outputs", "elements")
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = ("isa", "sim", "hdl", "winnow/compiler")  # what cycles and bits of a step depend on
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How many times fewer multiply-adds are done, and fewer cycles taken, than by the variant
+    `over`; `conversion` is cycles over operations."""
+
+    over: str
+    operations: float
+    cycles: float
+    conversion: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A training step of one variant.
+
+    `saved` is over ``none`` (nothing pruned or left out, of a network trained so), `saved_of_own`
+    over the same training with no exact mechanism. `utilisation` is what is done over what all
+    cores could do in its cycles, `means` those of the phases with all multiply-adds, left out or
+    done, so they may be above 1.
+    """
+
+    variant: str
+    mechanisms: tuple[str, ...]
+    step: int  # training steps before it
+    accuracy: float  # at the end of the run
+    live_weights: dict[str, float]  # of layers that are pruned
+    cycles: int
+    macs: int  # that are done
+    skipped: dict[str, int]  # by cause
+    saved: Saved
+    saved_of_own: Saved
+    utilisation: float
+    means: dict[str, float]
+    difference: str | None  # what is not as it must be: nothing
+
+    @property
+    def equal(self) -> bool:
+        """Every byte to the model's, weights and multiply-adds those of `saved_of_own.over`."""
+        return self.difference is None
+
+
+class _Training:
+    """One way of training, shared by the variants that differ in exact mechanisms alone.
+
+    Parameters
+    ----------
+    settings : with which it is trained, on the model, with nothing left out: that is faster
+    folder : where checkpoints and report are
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, folder: Path):
+        self.settings, self.dataset, self.folder = settings, dataset, folder
+        self.session = self.session_with("none")
+        self.content = train.content(settings, self.session)
+        self.accuracy = 0.0
+
+    def session_with(self, skip: str) -> Session:
+        """The same run with operations that leave out `skip`."""
+        settings = self.settings.with_(self.settings.config, skip=skip)
+        net = datasets.network_for(network.named(settings.net), self.dataset)
+        return Session(TrainingProgram(settings.config, net, settings.recipe), self.dataset,
+                       settings.seed)
+
+    def run(self, steps: tuple[int, ...], data_path: Path | None) -> None:
+        """Train, or take what is there: `accuracy`, and checkpoints after `steps`."""
+        path = self.folder / "report.json"
+        whole = all(train.kept(self.folder, step).exists() for step in steps)
+        if whole and path.exists():
+            found = _read(path)
+            train.check(path, found["settings"], self.content)
+            self.accuracy = found["test_accuracy"]
+            return
+        report = train.train(self.settings, out=self.folder, data_path=data_path, keep=steps,
+                             checkpoint_steps=CHECKPOINT_STEPS, saved=self._latest(steps))
+        self.accuracy = report.test_accuracy
+
+    def _latest(self, steps: tuple[int, ...]) -> checkpoint.Checkpoint | None:
+        """The last checkpoint that no stated step lies before without one of its own."""
+        paths = self.folder / checkpoint.NAME, *(train.kept(self.folder, s) for s in steps)
+        there = [checkpoint.read(path) for path in paths if path.exists()]
+        return max((saved for saved in there
+                    if all(train.kept(self.folder, s).exists() for s in steps if s <= saved.step)),
+                   key=lambda saved: saved.step, default=None)
+
+    def memory(self, session: Session, step: int) -> np.ndarray:
+        """External memory of one of its sessions after so many steps."""
+        path = train.kept(self.folder, step)
+        saved = checkpoint.read(path)
+        train.check(path, saved.settings, self.content)
+        memory = np.zeros(session.program.external.size, np.uint8)
+        checkpoint.restore(session, memory, saved.memory)
+        return memory
+
+    def work(self, step: int) -> Round:
+        """The training step after so many."""
+        epoch, index = divmod(step, len(self.session.orders[0]))
+        return Round(self.session.orders[epoch][index:index + 1],
+                     self.session.program.recipe.rate(epoch), epoch)
+
+
+def measure(settings: Settings, mechanisms: dict[str, dict], steps: tuple[int, ...], folder: Path,
+            *, data_path: Path | None = None, show: bool = True) -> list[Result]:
+    """All variants at all steps.
+
+    Parameters
+    ----------
+    settings : of the run, with no mechanism
+    mechanisms : their settings, by name (`winnow.bench.mechanisms.chosen`)
+    steps : training steps before the one that is measured; none: all but the last
+    folder : where what is done is kept
+    data_path : of the data set
+    show : progress bars on stderr
+    """
+    dataset = datasets.load(settings.data, data_path, settings.train_images, settings.test_images)
+    made = variants(tuple(mechanisms))
+    trainings = {names: _training(settings, mechanisms, names, dataset, folder)
+                 for names in dict.fromkeys(variant.training for variant in made)}
+    steps = _steps(steps, next(iter(trainings.values())).session)
+    for training in trainings.values():
+        training.run(steps, data_path)
+    cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
+    done = sum(_path(folder, step, variant).exists() for step, variant, _ in cases)
+    if done:
+        progress.say(f"{folder}: holds {done} of {len(cases)} measured steps, goes on from there",
+                     show)
+    found = {}
+    for number, (step, variant, training) in enumerate(cases):
+        kept = _kept(folder, step, variant, training)
+        if kept is None:
+            name = f"{number + 1}/{len(cases)} {variant.name}"
+            _measure(folder, step, variant, training, name, number == done, show)
+            kept = _kept(folder, step, variant, training)
+        found[step, variant.name] = kept
+    names = {variant.mechanisms: variant.name for variant in made}
+    return [_result(step, variant, training, found, names[variant.training])
+            for step, variant, training in cases]
+
+
+def _training(settings: Settings, mechanisms: dict[str, dict], names: tuple[str, ...],
+              dataset: Dataset, folder: Path) -> _Training:
+    given = {option: value for name in names for option, value in mechanisms[name].items()}
+    settings = settings.with_(settings.config, skip="none", **given)
+    return _Training(settings, dataset, folder / f"trained {'+'.join(names) or 'none'}")
+
+
+def _steps(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
+    """In order, once each; by default the last one."""
+    for step in steps:
+        if step not in range(session.steps):
+            raise UserError(f"--steps {step}: must be from 0 to {session.steps - 1}, the run has "
+                            f"{session.steps} steps of {session.program.recipe.batch} images")
+    return tuple(sorted(set(steps))) or (session.steps - 1,)
+
+
+def _path(folder: Path, step: int, variant: Variant) -> Path:
+    return folder / f"step {step} {'+'.join(variant.mechanisms) or 'none'}.json"
+
+
+def _content(step: int, variant: Variant, training: _Training) -> dict:
+    """What a measured step must have been made with."""
+    content = training.content
+    return content | {"recipe": content["recipe"] | {"skip": variant.skip}, "step": step,
+                      "version": _version()}
+
+
+@cache
+def _version() -> str:
+    return digest([path.read_bytes() for folder in MEASURED
+                   for path in sorted((ROOT / folder).rglob("*.py"))])
+
+
+def _measure(folder: Path, step: int, variant: Variant, training: _Training, name: str,
+             announce: bool, show: bool) -> None:
+    """Run one step and keep what is found."""
+    session = training.session_with(variant.skip)
+    memory = training.memory(session, step)
+    live_weights = session.live_weights(memory)
+    measured = phases.one_step(session, training.work(step), memory, name=name, predict=False,
+                               announce=announce, show=show)
+    files.write_json(_path(folder, step, variant), {
+        "settings": _content(step, variant, training), "measured": measured.as_json(),
+        "live_weights": live_weights})
+
+
+def _kept(folder: Path, step: int, variant: Variant, training: _Training) -> dict | None:
+    """What was found before; `UserError` if that was with anything else."""
+    path = _path(folder, step, variant)
+    if not path.exists():
+        return None
+    found = _read(path)
+    if found["settings"].get("version") != _version():
+        raise UserError(f"{path}: was measured with another version of Winnow, the figures of two "
+                        f"do not go together: remove {folder}, or give another --json")
+    train.check(path, found["settings"], _content(step, variant, training))
+    return found
+
+
+def _read(path: Path) -> dict:
+    try:
+        found = json.loads(files.read_text(path))
+        assert "settings" in found
+        return found
+    except (ValueError, TypeError, AssertionError):
+        raise UserError(f"{path}: is not of this bench, or was changed") from None
+
+
+def _result(step: int, variant: Variant, training: _Training, found: dict, own: str) -> Result:
+    kept, dense, base = (found[step, name] for name in (variant.name, "none", own))
+    measured, counters = kept["measured"], kept["measured"]["counters"]
+    lanes = training.settings.config.macs_per_cycle
+    return Result(
+        variant.name, variant.mechanisms, step, training.accuracy, kept["live_weights"],
+        measured["cycles"], counters["macs"],
+        {cause: counters[f"skipped_{cause}"] for cause in CAUSES},
+        _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
+        counters["macs"] / (lanes * measured["cycles"]), measured["means"],
+        _difference(measured, base["measured"], own))
+
+
+def _saved(over: str, measured: dict, base: dict) -> Saved:
+    operations = base["counters"]["macs"] / measured["counters"]["macs"]
+    cycles = base["cycles"] / measured["cycles"]
+    return Saved(over, operations, cycles, cycles / operations)
+
+
+def _difference(measured: dict, base: dict, own: str) -> str | None:
+    """Where a step is not what the model says, or exact mechanisms change what they must not."""
+    if measured["difference"]:
+        return f"memory differs from the model: {measured['difference']}"
+    here, there = (sum(step["counters"][name] for name in ("macs", *_counters()))
+                   for step in (measured, base))
+    if here != there:
+        return f"{here:,} multiply-adds are done or left out, in {own} {there:,}"
+    if measured["weight_hash"] != base["weight_hash"]:
+        return f"weights are not those of {own}"
+    return None
+
+
+def _counters() -> Iterator[str]:
+    return (f"skipped_{cause}" for cause in CAUSES)

@@ -1,0 +1,88 @@
+"""What `winnow bench ablation` turns on and off."""
+
+from dataclasses import dataclass
+
+from isa.config import Config
+from winnow.compiler.recipe import KINDS
+from winnow.errors import UserError
+
+EXACT = tuple(KINDS)  # what operations leave out: no bit depends on it
+# Those that change what is trained: the settings that each has of its own, with its values where
+# they are not those of training (None).
+TRAINING = {
+    "prune": {"prune": "element", "density": None, "refresh": None, "regrow": None},
+    "lasso": {"prune": "group", "density": None, "refresh": None, "regrow": None, "shrink": 0.5},
+    "images": {"skip_images": "quantile:0.5"},
+}
+MECHANISMS = (*EXACT, *TRAINING)
+OPTIONS = tuple({option: None for own in TRAINING.values() for option in own})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A set of mechanisms that are on, in the order of `MECHANISMS`."""
+
+    name: str
+    mechanisms: tuple[str, ...]
+
+    @property
+    def skip(self) -> str:
+        """Its exact mechanisms, as a recipe has them."""
+        return ",".join(m for m in self.mechanisms if m in EXACT) or "none"
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Those that change what is trained."""
+        return tuple(m for m in self.mechanisms if m in TRAINING)
+
+
+def chosen(names: list[str], config: Config, given: dict) -> dict[str, dict]:
+    """The settings of each mechanism, by its name, in the order of `MECHANISMS`.
+
+    Parameters
+    ----------
+    names : of mechanisms
+    config : the chip
+    given : settings of `OPTIONS` that a user gave
+    """
+    text = ",".join(names)
+    for name in names:
+        if name not in MECHANISMS:
+            raise UserError(f"--mechanisms {text}: must be some of {', '.join(MECHANISMS)} with "
+                            f"commas between, not {name!r}")
+        if names.count(name) > 1:
+            raise UserError(f"--mechanisms {text}: has {name} twice")
+        if name in EXACT and config.slot == 1:
+            raise UserError(f"--mechanisms {text}: training leaves out no {name} with slot = 1, "
+                            f"which configuration {config.name} has")
+    if {"prune", "lasso"} <= set(names):
+        raise UserError(f"--mechanisms {text}: prune and lasso are two rules for the same weights, "
+                        f"at most one can be there")
+    made = {name: {option: given.get(option, value)
+                   for option, value in TRAINING.get(name, {}).items()
+                   if given.get(option, value) is not None}
+            for name in MECHANISMS if name in names}
+    for option, value in given.items():
+        flag = f"--{option.replace('_', '-')}"
+        if not any(option in own for own in made.values()):
+            raise UserError(f"{flag} {value}: no mechanism of {text} has such a setting")
+        if value in ("none", 0):
+            raise UserError(f"{flag} {value}: is without the mechanism that it is of, leave that "
+                            f"out of --mechanisms {text}")
+    return made
+
+
+def variants(mechanisms: tuple[str, ...]) -> list[Variant]:
+    """Nothing, each mechanism alone, all, all without each one; and what these are compared with:
+    the same training with no exact mechanism. No set comes twice."""
+    sets = {(): "none"} | {(m,): m for m in mechanisms}
+    sets.setdefault(mechanisms, "all")
+    for without in mechanisms:
+        rest = tuple(m for m in mechanisms if m != without)
+        sets.setdefault(rest, f"all but {without}")
+    made = [Variant(name, found) for found, name in sets.items()]
+    for variant in made[:]:
+        if variant.training not in sets:
+            sets[variant.training] = "+".join(variant.training)
+            made.append(Variant(sets[variant.training], variant.training))
+    return made
