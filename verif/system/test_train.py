@@ -260,9 +260,11 @@ def test_pieces_are_the_rounds():
     (work,) = run.rounds
     for done in range(8):
         for most in (1, 2, 3, 7, 9):
-            parts = [part.images for part in pieces(run.rounds, done, most)]
+            parts = [part.images for part in pieces(run.rounds, done, most, (0, 2, 5))]
             assert all(0 < len(part) <= most for part in parts)
             assert np.array_equal(np.concatenate([work.images[:done], *parts]), work.images)
+            ends = done + np.cumsum([len(part) for part in parts])
+            assert {end for end in (2, 5) if end > done} <= set(ends)
 
 
 def test_lasting_regions_are_written_back():

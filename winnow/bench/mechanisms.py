@@ -66,7 +66,7 @@ def chosen(names: list[str], config: Config, given: dict) -> dict[str, dict]:
         flag = f"--{option.replace('_', '-')}"
         if not any(option in own for own in made.values()):
             raise UserError(f"{flag} {value}: no mechanism of {text} has such a setting")
-        if value in ("none", 0):
+        if value == "none" or (option == "shrink" and not value):
             raise UserError(f"{flag} {value}: is without the mechanism that it is of, leave that "
                             f"out of --mechanisms {text}")
     return made
