@@ -114,7 +114,8 @@ def test_the_verilog(tmp_path):
     assert here["weight_hash"] == expected.weight_hash
     assert here["cycles"] == found["none", 5]["cycles"] == expected.cycles
     assert here["counters"] == expected.counters
-    assert found["prune", 5]["cycles"] > found["prune", 2]["cycles"] + 1000  # the sixth step does
+    assert found["prune", 5]["cycles"] > found["prune", 2]["cycles"] + 1000
+    assert [r["chooses"] for r in found.values()] == [False, False, False, True]
 
 
 def count_steps(monkeypatch, cut: int | None = None) -> list[str]:

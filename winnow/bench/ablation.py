@@ -55,6 +55,7 @@ class Result:
     step: int  # training steps before it
     accuracy: float  # at the end of the run
     live_weights: dict[str, float]  # of layers that are pruned
+    chooses: bool  # masks are chosen after the step, in cycles that are counted
     cycles: int
     macs: int  # that are done
     skipped: dict[str, int]  # by cause
@@ -238,10 +239,10 @@ def _read(path: Path) -> dict:
 def _result(step: int, variant: Variant, training: _Training, found: dict, own: str) -> Result:
     kept, dense, base = (found[step, name] for name in (variant.name, "none", own))
     measured, counters = kept["measured"], kept["measured"]["counters"]
-    lanes = training.settings.config.macs_per_cycle
+    lanes, prune = training.settings.config.macs_per_cycle, training.settings.recipe.prune
     return Result(
         variant.name, variant.mechanisms, step, training.accuracy, kept["live_weights"],
-        measured["cycles"], counters["macs"],
+        prune is not None and (step + 1) % prune.refresh == 0, measured["cycles"], counters["macs"],
         {cause: counters[f"skipped_{cause}"] for cause in CAUSES},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
         counters["macs"] / (lanes * measured["cycles"]), measured["means"],

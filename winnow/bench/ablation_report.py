@@ -18,6 +18,7 @@ def table(results: list[Result]) -> str:
         lines.append(f"after {step} training steps")
         lines += [f"{r.variant:<{width}} {r.cycles:>12,} {_saved(r.saved)} "
                   f"{_saved(r.saved_of_own)} {r.utilisation:>12.1%} {r.accuracy:>9.2%}"
+                  + "  masks are chosen" * r.chooses
                   for r in results if r.step == step]
     wrong = [r for r in results if not r.equal]
     lines += [f"WRONG: {r.variant} after {r.step}: {r.difference}" for r in wrong] or [
@@ -52,11 +53,11 @@ def picture(results: list[Result]) -> bytes:
             field.barh([i + shift for i in range(len(rows))], values, 0.38, label=label)
         for i, r in enumerate(rows):
             field.text(max(r.saved.operations, r.saved.cycles) + 0.03, i,
-                       f"{r.saved.conversion:.0%}, accuracy {r.accuracy:.1%}", va="center",
-                       fontsize="small")
+                       f"conversion {r.saved.conversion:.0%}, accuracy {r.accuracy:.1%}",
+                       va="center", fontsize="small")
         field.set(yticks=range(len(rows)), yticklabels=names, title=f"after {step} training steps")
         field.invert_yaxis()
-        field.margins(x=0.25)
-    fields[0, 0].legend(fontsize="small", loc="lower right")
-    fields[-1, 0].set_xlabel("over the dense step; conversion is one over the other")
+        field.margins(x=0.35)
+    figure.legend(*fields[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    fields[-1, 0].set_xlabel("than with nothing on; conversion is cycles over multiply-adds")
     return pictures.png(figure)
