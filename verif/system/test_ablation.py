@@ -14,7 +14,9 @@ from verif.system.test_train import interrupt
 from winnow import cli, datasets, network
 from winnow.bench import ablation, phases
 from winnow.bench.mechanisms import variants
+from winnow.compiler import training
 from winnow.compiler.recipe import recipe_for
+from winnow.compiler.step import PLANS
 from winnow.host import ModelDevice
 
 WIDE = tuple(a for change in ("name=wide", "cores=2", "slot=4", "reach=2")
@@ -32,6 +34,12 @@ class Counting(ModelDevice):
     def read32(self, offset: int) -> int:
         low = offset & ~7
         return super().read32(READ.get(low, low) + offset - low)
+
+
+@pytest.fixture(autouse=True)
+def one_plan(monkeypatch):
+    """One plan of tile sizes instead of the best of all, which takes long to find."""
+    monkeypatch.setattr(training, "PLANS", PLANS[:1])
 
 
 @pytest.fixture
@@ -156,6 +164,7 @@ def test_interrupted_bench_goes_on(counting, tmp_path, monkeypatch, capsys):
         patch.setattr(ablation.train, "train", None)
         run = count_steps(patch)
         assert bench(cut, *arguments) == 0 and not run
+    assert "holds 4 of 4 measured steps, no more is run" in capsys.readouterr().err
 
 
 def test_another_step_of_the_same_run(counting, tmp_path):

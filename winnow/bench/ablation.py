@@ -82,16 +82,20 @@ class _Training:
 
     def __init__(self, settings: Settings, dataset: Dataset, folder: Path):
         self.settings, self.dataset, self.folder = settings, dataset, folder
+        self.sessions: dict[str, Session] = {}
         self.session = self.session_with("none")
         self.content = train.content(settings, self.session)
         self.accuracy = 0.0
 
     def session_with(self, skip: str) -> Session:
         """The same run with operations that leave out `skip`."""
+        if skip in self.sessions:
+            return self.sessions[skip]
         settings = self.settings.with_(self.settings.config, skip=skip)
         net = datasets.network_for(network.named(settings.net), self.dataset)
-        return Session(TrainingProgram(settings.config, net, settings.recipe), self.dataset,
-                       settings.seed)
+        self.sessions[skip] = Session(TrainingProgram(settings.config, net, settings.recipe),
+                                      self.dataset, settings.seed)
+        return self.sessions[skip]
 
     def run(self, steps: tuple[int, ...], data_path: Path | None) -> None:
         """Train, or take what is there: `accuracy`, and checkpoints after `steps`."""
@@ -153,8 +157,8 @@ def measure(settings: Settings, mechanisms: dict[str, dict], steps: tuple[int, .
     cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
     done = sum(_path(folder, step, variant).exists() for step, variant, _ in cases)
     if done:
-        progress.say(f"{folder}: holds {done} of {len(cases)} measured steps, goes on from there",
-                     show)
+        progress.say(f"{folder}: holds {done} of {len(cases)} measured steps, "
+                     f"{'goes on from there' if done < len(cases) else 'no more is run'}", show)
     found = {}
     for number, (step, variant, training) in enumerate(cases):
         kept = _kept(folder, step, variant, training)
