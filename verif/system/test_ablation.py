@@ -2,6 +2,7 @@
 a rerun cost, and what is refused. Where cycles are of no matter the chip is a model that counts."""
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -151,8 +152,11 @@ def test_interrupted_bench_goes_on(counting, tmp_path, monkeypatch, capsys):
     assert f"interrupted: {cut.with_suffix('.parts')} holds what is done" in capsys.readouterr().err
     assert not cut.exists()
     with monkeypatch.context() as patch:
-        run = count_steps(patch, 2)
+        run, goes_on, begun = count_steps(patch, 2), ablation.train.train, []
+        patch.setattr(ablation.train, "train", lambda *given, saved, **options: begun.append(
+            saved and saved.step) or goes_on(*given, saved=saved, **options))
         assert bench(cut, *arguments) == 130 and run == ["1/4 none", "2/4 elements"]
+        assert 0 < begun[0] < STEPS and begun[1:] == [None]
     with monkeypatch.context() as patch:
         run = count_steps(patch)
         assert bench(cut, *arguments) == 0
@@ -217,9 +221,20 @@ def test_what_does_not_belong_together(counting, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(ablation, "_version", lambda: "new")
         refused(capsys, file, "was measured with another version of Winnow", *arguments)
-    path = tmp_path / "a.parts" / "step 5 elements.json"
+    # Before anything is measured, and where what was trained is gone.
+    trained, measured = file.with_suffix(".parts"), tmp_path / "b.parts"
+    shutil.copytree(trained, measured)
+    for path in trained.glob("step *"):
+        path.unlink()
+    refused(capsys, file, "was made with seed = 0, not 1", *arguments, "--seed", 1)
+    shutil.rmtree(measured / "trained none")
+    refused(capsys, tmp_path / "b.json", "was made with seed = 0, not 1", "--mechanisms",
+            "elements", *WIDE, "--seed", 1)
+    assert not (measured / "trained none").exists()
+    path = measured / "step 5 elements.json"
     path.write_text(path.read_text()[:-9])
-    refused(capsys, file, f"{path}: is not of this bench, or was changed", *arguments)
+    refused(capsys, tmp_path / "b.json", f"{path}: is not of this bench, or was changed",
+            "--mechanisms", "elements", *WIDE)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -242,7 +257,7 @@ def test_what_does_not_belong_together(counting, tmp_path, monkeypatch, capsys):
     ("--mechanisms tiles --skip-images none", "--skip-images none: no mechanism of tiles has such"),
     ("--net alexnet", "network 'alexnet' is unknown"),
 ])
-def test_mistakes(arguments, message, tmp_path, capsys):
+def test_mistakes(arguments, message, counting, tmp_path, capsys):
     refused(capsys, tmp_path / "a.json", message, *WIDE, *arguments.split())
     assert list(tmp_path.iterdir()) == []
 

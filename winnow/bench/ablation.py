@@ -120,11 +120,8 @@ class _Training:
 
     def memory(self, session: Session, step: int) -> np.ndarray:
         """External memory of one of its sessions after so many steps."""
-        path = train.kept(self.folder, step)
-        saved = checkpoint.read(path)
-        train.check(path, saved.settings, self.content)
         memory = np.zeros(session.program.external.size, np.uint8)
-        checkpoint.restore(session, memory, saved.memory)
+        checkpoint.restore(session, memory, checkpoint.read(train.kept(self.folder, step)).memory)
         return memory
 
     def work(self, step: int) -> Round:
@@ -152,21 +149,21 @@ def measure(settings: Settings, mechanisms: dict[str, dict], steps: tuple[int, .
     trainings = {names: _training(settings, mechanisms, names, dataset, folder)
                  for names in dict.fromkeys(variant.training for variant in made)}
     steps = _steps(steps, next(iter(trainings.values())).session)
+    cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
+    found = {(step, variant.name): kept for step, variant, training in cases
+             if (kept := _kept(folder, step, variant, training))}
+    if found:
+        then = "goes on from there" if len(found) < len(cases) else "no more is run"
+        progress.say(f"{folder}: holds {len(found)} of {len(cases)} measured steps, {then}", show)
     for training in trainings.values():
         training.run(steps, data_path)
-    cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
-    done = sum(_path(folder, step, variant).exists() for step, variant, _ in cases)
-    if done:
-        progress.say(f"{folder}: holds {done} of {len(cases)} measured steps, "
-                     f"{'goes on from there' if done < len(cases) else 'no more is run'}", show)
-    found = {}
+    announce = True
     for number, (step, variant, training) in enumerate(cases):
-        kept = _kept(folder, step, variant, training)
-        if kept is None:
+        if (step, variant.name) not in found:
             name = f"{number + 1}/{len(cases)} {variant.name}"
-            _measure(folder, step, variant, training, name, number == done, show)
-            kept = _kept(folder, step, variant, training)
-        found[step, variant.name] = kept
+            found[step, variant.name] = _measure(folder, step, variant, training, name, announce,
+                                                 show)
+            announce = False
     names = {variant.mechanisms: variant.name for variant in made}
     return [_result(step, variant, training, found, names[variant.training])
             for step, variant, training in cases]
@@ -206,16 +203,17 @@ def _version() -> str:
 
 
 def _measure(folder: Path, step: int, variant: Variant, training: _Training, name: str,
-             announce: bool, show: bool) -> None:
-    """Run one step and keep what is found."""
+             announce: bool, show: bool) -> dict:
+    """Run one step, keep and return what is found."""
     session = training.session_with(variant.skip)
     memory = training.memory(session, step)
-    live_weights = session.live_weights(memory)
+    found = {"settings": _content(step, variant, training),
+             "live_weights": session.live_weights(memory)}
     measured = phases.one_step(session, training.work(step), memory, name=name, predict=False,
                                announce=announce, show=show)
-    files.write_json(_path(folder, step, variant), {
-        "settings": _content(step, variant, training), "measured": measured.as_json(),
-        "live_weights": live_weights})
+    found["measured"] = measured.as_json()
+    files.write_json(_path(folder, step, variant), found)
+    return found
 
 
 def _kept(folder: Path, step: int, variant: Variant, training: _Training) -> dict | None:
