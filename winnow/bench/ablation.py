@@ -6,7 +6,6 @@ model. What is done is kept in a folder, from which an interrupted bench goes on
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,7 @@ from winnow.session import Round, Session
 from winnow.train import Settings
 
 CHECKPOINT_STEPS = 50
-CAUSES = ("images", "tiles", "outputs", "elements")
+SKIPPED = {cause: f"skipped_{cause}" for cause in ("images", "tiles", "outputs", "elements")}
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ("isa", "sim", "hdl", "winnow/compiler")  # what cycles and bits of a step depend on
 
@@ -78,6 +77,12 @@ class _Training:
     ----------
     settings : with which it is trained, on the model, with nothing left out: that is faster
     folder : where checkpoints and report are
+
+    Members
+    -------
+    session : the run
+    content : what its files must have been made with (`winnow.train.content`)
+    accuracy : after all steps, once it has run
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, folder: Path):
@@ -245,7 +250,7 @@ def _result(step: int, variant: Variant, training: _Training, found: dict, own: 
     return Result(
         variant.name, variant.mechanisms, step, training.accuracy, kept["live_weights"],
         prune is not None and (step + 1) % prune.refresh == 0, measured["cycles"], counters["macs"],
-        {cause: counters[f"skipped_{cause}"] for cause in CAUSES},
+        {cause: counters[name] for cause, name in SKIPPED.items()},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
         counters["macs"] / (lanes * measured["cycles"]), measured["means"],
         _difference(measured, base["measured"], own))
@@ -261,14 +266,10 @@ def _difference(measured: dict, base: dict, own: str) -> str | None:
     """Where a step is not what the model says, or exact mechanisms change what they must not."""
     if measured["difference"]:
         return f"memory differs from the model: {measured['difference']}"
-    here, there = (sum(step["counters"][name] for name in ("macs", *_counters()))
+    here, there = (sum(step["counters"][name] for name in ("macs", *SKIPPED.values()))
                    for step in (measured, base))
     if here != there:
         return f"{here:,} multiply-adds are done or left out, in {own} {there:,}"
     if measured["weight_hash"] != base["weight_hash"]:
         return f"weights are not those of {own}"
     return None
-
-
-def _counters() -> Iterator[str]:
-    return (f"skipped_{cause}" for cause in CAUSES)
