@@ -57,7 +57,7 @@ def picture(results: list[Result]) -> bytes:
                        va="center", fontsize="small")
         field.set(yticks=range(len(rows)), yticklabels=names, title=f"after {step} training steps")
         field.invert_yaxis()
-        field.margins(x=0.35)
+        field.margins(x=0.42)
     figure.legend(*fields[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     fields[-1, 0].set_xlabel("than with nothing on; conversion is cycles over multiply-adds")
     return pictures.png(figure)
