@@ -242,7 +242,6 @@ def test_what_does_not_belong_together(counting, tmp_path, monkeypatch, capsys):
                                  "with commas between, not 'lanes'"),
     ("--mechanisms tiles,tiles", "--mechanisms tiles,tiles: has tiles twice"),
     ("--mechanisms prune,lasso", "prune and lasso are two rules for the same weights"),
-    ("--mechanisms tiles,images", "slot = 4: must be 1 where images are skipped"),
     ("--set slot=1 --set reach=0", "training leaves out no tiles with slot = 1"),
     ("--steps 6", f"--steps 6: must be from 0 to {STEPS - 1}, the run has {STEPS} steps of 16"),
     ("--steps 1,-1", f"--steps -1: must be from 0 to {STEPS - 1}"),
