@@ -89,7 +89,7 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
     if after not in range(session.steps):
         raise UserError(f"after {after} steps: must be 0 to {session.steps - 1}, data set "
                         f"{dataset.name} has {session.steps} steps of {recipe.batch} images")
-    memory = _trained(session, after)
+    memory = trained(session, after)
     work = Round(session.orders[0][after:after + 1], recipe.rate(0))
     model = ModelDevice(config, program.external.size)
     model.memory[:] = memory
@@ -102,7 +102,7 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
         return _step(session, driver, chip.memory, model.memory)
 
 
-def _trained(session: Session, steps: int) -> np.ndarray:
+def trained(session: Session, steps: int) -> np.ndarray:
     """External memory after so many steps, of which nothing is left out: that is faster."""
     program = session.program
     dense = TrainingProgram(program.config, program.network, replace(program.recipe, skip="none"))

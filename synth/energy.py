@@ -1,0 +1,147 @@
+"""Energy of a unit of a chip under given stimuli, before layout."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+
+from isa.config import Config
+from synth import cells, gates, netlist, power, timing
+from synth.activity import Activity, Bits, Simulation
+from synth.design import emitted
+from synth.liberty import Library
+from synth.mapping import map_design
+from synth.netlist import CONSTANTS
+from synth.units import unit
+
+_DIGITS = 4  # of a load
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What a unit takes in a cycle, in fJ; leakage in nW.
+
+    Attributes
+    ----------
+    logic, nets : inside gates, and in the nets that they drive, without glitches
+    glitches : what both take more if every gate takes one unit of time
+    registers : inside flip-flops and in the nets that they drive, where they change
+    clock : inside flip-flops and at their clock pins, in every cycle
+    ports : in the pins that inputs of the unit drive
+    leakage : of all cells
+    """
+
+    logic: float
+    nets: float
+    glitches: float
+    registers: float
+    clock: float
+    ports: float
+    leakage: float
+
+    @property
+    def settled(self) -> float:
+        """fJ a cycle if no net changes twice in a cycle."""
+        return self.logic + self.nets + self.registers + self.clock + self.ports
+
+    @property
+    def dynamic(self) -> float:
+        """fJ a cycle, glitches included."""
+        return self.settled + self.glitches
+
+
+class Unit:
+    """A unit mapped to a library, whose energy can be taken.
+
+    Parameters
+    ----------
+    name : of `synth.units`; what is not flat there has its register files outside
+    config : Config
+    library : Library
+
+    Attributes
+    ----------
+    simulation : Simulation
+    figures : of `cells.measured`
+    """
+
+    def __init__(self, name: str, config: Config, library: Library):
+        chosen = unit(name)
+        mapped = map_design(emitted(name, config), cells.mapping(library), flat=chosen.flat)
+        self.library = library
+        self.figures = cells.measured(mapped, library, chosen.macs(config))
+        self.netlist = netlist.read(timing.open_netlist(mapped, library).read_text(), name)
+        known = {cell.kind for cell in self.netlist.cells} & library.areas.keys()
+        self.gates = gates.gates(library.path.read_text(), known)
+        self.simulation = Simulation(self.netlist, self.gates)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Finds the loads of nets and the energies of cells with them."""
+        same = dict(self.netlist.same)
+        self.loads = defaultdict(float)
+        for cell in self.netlist.cells:
+            if cell.kind in self.gates:
+                for pin, load in self.gates[cell.kind].capacitance.items():
+                    net = cell.pins.get(pin)
+                    while net in same:
+                        net = same[net]
+                    self.loads[net] += load
+        self.loaded = [(cell, (cell.kind, self._load(cell))) for cell in self.netlist.cells
+                       if cell.kind in self.gates]
+        slew = self.figures["slew_ns"] / timing.unit_ns(self.library.path)
+        self.energies = power.cell_energies(self.library, self.gates,
+                                            {key for _, key in self.loaded}, round(slew, 3))
+        self.unit_energy = power.unit_energy(self.library)
+
+    def _load(self, cell) -> float:
+        """Of an output of `cell`, the mean."""
+        nets = [cell.pins[pin] for pin in self.gates[cell.kind].outputs if pin in cell.pins]
+        return float(f"{sum(self.loads[net] for net in nets) / max(1, len(nets)):.{_DIGITS}g}")
+
+    def run(self, given: Dict[str, Bits]) -> tuple[Activity, Energy]:
+        """What happens with the inputs `given`, see `Simulation.run`, and what that takes."""
+        activity = self.simulation.run(given)
+        return activity, self.energy(activity)
+
+    def energy(self, activity: Activity) -> Energy:
+        total = defaultdict(float)
+        for cell, key in self.loaded:
+            gate, energy = self.gates[cell.kind], self.energies[key]
+            settled, changes = (self._changes(cell, gate.outputs, counts)
+                                for counts in (activity.settled, activity.changes))
+            inputs, all_inputs = (self._changes(cell, gate.inputs, counts)
+                                  / max(1, len(gate.inputs))
+                                  for counts in (activity.settled, activity.changes))
+            total["leakage"] += energy.leakage
+            inside = settled * energy.change + inputs * energy.inputs
+            if gate.clock:
+                total["registers"] += inside + settled * energy.net
+                total["clock"] += (energy.clock + gate.capacitance[gate.clock]
+                                   * self.unit_energy) * activity.cycles
+            else:
+                total["logic"] += inside
+                total["nets"] += settled * energy.net
+            total["glitches"] += ((changes - settled) * (energy.change + energy.net)
+                                  + (all_inputs - inputs) * energy.inputs)
+        for net in self.simulation.sources:
+            if net != "clk":
+                total["ports"] += activity.settled[net] * self.loads[net] * self.unit_energy / 2
+        leakage = total.pop("leakage")
+        return Energy(**{name: total[name] / activity.cycles for name in
+                         ("logic", "nets", "glitches", "registers", "clock", "ports")},
+                      leakage=leakage)
+
+    def _changes(self, cell, pins, counts: dict[str, int]) -> int:
+        return sum(counts[net] for net in (cell.pins.get(pin) for pin in pins)
+                   if net is not None and net not in CONSTANTS)
+
+
+def ports(simulation: Simulation, name: str) -> list[str]:
+    """The nets of the port `name`, the lowest bit first."""
+    nets = (*simulation.netlist.inputs, *simulation.netlist.outputs)
+    if name in nets:
+        return [name]
+    bits = [(int(found[1]), net) for net in nets
+            if (found := re.fullmatch(rf"{re.escape(name)}\[(\d+)\]", net))]
+    return [net for _, net in sorted(bits)]
