@@ -11,7 +11,8 @@ from synth.activity import Activity, Bits, Simulation
 from synth.design import emitted
 from synth.liberty import Library
 from synth.mapping import map_design
-from synth.netlist import CONSTANTS
+from synth.netlist import CONSTANTS, Cell
+from synth.power import CellEnergy
 from synth.units import unit
 
 _DIGITS = 4  # of a load
@@ -94,7 +95,7 @@ class Unit:
                                             {key for _, key in self.loaded}, round(slew, 3))
         self.unit_energy = power.unit_energy(self.library)
 
-    def _load(self, cell) -> float:
+    def _load(self, cell: Cell) -> float:
         """Of an output of `cell`, the mean."""
         nets = [cell.pins[pin] for pin in self.gates[cell.kind].outputs if pin in cell.pins]
         return float(f"{sum(self.loads[net] for net in nets) / max(1, len(nets)):.{_DIGITS}g}")
@@ -108,22 +109,18 @@ class Unit:
         total = defaultdict(float)
         for cell, key in self.loaded:
             gate, energy = self.gates[cell.kind], self.energies[key]
-            settled, changes = (self._changes(cell, gate.outputs, counts)
+            settled, changes = (self._taken(cell, energy, counts)
                                 for counts in (activity.settled, activity.changes))
-            inputs, all_inputs = (self._changes(cell, gate.inputs, counts)
-                                  / max(1, len(gate.inputs))
-                                  for counts in (activity.settled, activity.changes))
+            nets = self._changes(cell, gate.outputs, activity.settled) * energy.net
             total["leakage"] += energy.leakage
-            inside = settled * energy.change + inputs * energy.inputs
+            total["glitches"] += changes - settled
             if gate.clock:
-                total["registers"] += inside + settled * energy.net
+                total["registers"] += settled
                 total["clock"] += (energy.clock + gate.capacitance[gate.clock]
                                    * self.unit_energy) * activity.cycles
             else:
-                total["logic"] += inside
-                total["nets"] += settled * energy.net
-            total["glitches"] += ((changes - settled) * (energy.change + energy.net)
-                                  + (all_inputs - inputs) * energy.inputs)
+                total["logic"] += settled - nets
+                total["nets"] += nets
         for net in self.simulation.sources:
             if net != "clk":
                 total["ports"] += activity.settled[net] * self.loads[net] * self.unit_energy / 2
@@ -132,7 +129,14 @@ class Unit:
                          ("logic", "nets", "glitches", "registers", "clock", "ports")},
                       leakage=leakage)
 
-    def _changes(self, cell, pins, counts: dict[str, int]) -> int:
+    def _taken(self, cell: Cell, energy: CellEnergy, counts: dict[str, int]) -> float:
+        """By changes, in a cell and the nets that it drives, in fJ."""
+        outputs = self._changes(cell, self.gates[cell.kind].outputs, counts)
+        return outputs * (energy.change + energy.net) + sum(
+            self._changes(cell, (pin,), counts) * each for pin, each in energy.inputs.items()
+            if each)
+
+    def _changes(self, cell: Cell, pins, counts: dict[str, int]) -> int:
         return sum(counts[net] for net in (cell.pins.get(pin) for pin in pins)
                    if net is not None and net not in CONSTANTS)
 

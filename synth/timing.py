@@ -164,4 +164,5 @@ def _path(text: str, unit_ns: float) -> dict:
     nets = [net for net in _NET.findall(text) if not re.fullmatch(r"_\d+_", net)]
     return {"critical_path_ns": round((_PERIOD - float(slack[1])) * unit_ns, 4),
             "from": begin[1], "to": end[1], "critical_path_cells": cells,
-            "critical_path_nets": nets, "slew_ns": round(sum(slews) / len(slews) * unit_ns, 6)}
+            "critical_path_nets": nets,
+            "slew_ns": round(sum(slews) / max(1, len(slews)) * unit_ns, 6)}

@@ -78,7 +78,8 @@ Endpoint: core.sum_reg (rising edge-triggered flip-flop clocked by clock)
 """
     assert timing._path(said, 1.0) == {"critical_path_ns": 3.5, "from": "core.word_reg",
                                        "to": "core.sum_reg", "critical_path_cells": 2,
-                                       "critical_path_nets": ["core.word[3]"]}
+                                       "critical_path_nets": ["core.word[3]"],
+                                           "slew_ns": 0.03}
     assert timing._path(said, 1e-3)["critical_path_ns"] == 0.0035
     with pytest.raises(SynthesisError, match="found no path:\nNo paths found"):
         timing._path("No paths found.", 1.0)
