@@ -14,7 +14,7 @@ from synth.errors import SynthesisError
 from synth.gates import ONES, Bits, Gate
 from synth.netlist import CONSTANTS, Netlist
 
-WARM = 16  # first cycles, in which pipelines fill; of these no toggle is counted
+WARM = 16  # first cycles, in which pipelines fill; what happens in these is not counted
 WORD = 64
 UNUSED = "clk", "rst"  # inputs that need not be given: each row is a cycle, and no reset comes
 _MOST_STEPS = 1000
@@ -26,15 +26,13 @@ class Activity:
 
     Attributes
     ----------
-    cycles : that were counted, the first ones left out
-    cycles_given : all
+    cycles : that were counted
     values : (net, words) settled values at the end of each cycle
     settled : by net, changes from one cycle's end to the next
     changes : by net, all changes within the cycles, if every gate takes one unit of time
     """
 
     cycles: int
-    cycles_given: int
     values: dict[str, Bits]
     settled: dict[str, int]
     changes: dict[str, int]
@@ -57,6 +55,7 @@ class Simulation:
     ----------
     netlist : Netlist
     gates : by name of the cell; the netlist's other cells are black boxes
+    held : flip-flops are black boxes too
 
     Attributes
     ----------
@@ -67,9 +66,10 @@ class Simulation:
     SynthesisError : a register depends on itself
     """
 
-    def __init__(self, netlist: Netlist, gates: dict[str, Gate]):
+    def __init__(self, netlist: Netlist, gates: dict[str, Gate], *, held: bool = False):
         self.netlist = netlist
-        cells = [cell for cell in netlist.cells if cell.kind in gates]
+        cells = [cell for cell in netlist.cells
+                 if cell.kind in gates and not (held and gates[cell.kind].next_state)]
         names = {net for cell in netlist.cells for net in cell.pins.values()}
         names |= {*netlist.inputs, *netlist.outputs, *(net for pair in netlist.same
                                                        for net in pair)}
@@ -91,9 +91,14 @@ class Simulation:
         driven = {out for _, _, out, _ in steps}
         self.sources = sorted(net for net, row in self.index.items() if row not in driven)
 
-    def run(self, given: dict[str, Bits]) -> Activity:
-        """Runs as many cycles as the rows of `given` have, for each of `sources` one, but
-        for `UNUSED`; what is given beside is not looked at."""
+    def run(self, given: dict[str, Bits], counted: Bits | None = None) -> Activity:
+        """Runs as many cycles as the rows of `given` have.
+
+        Parameters
+        ----------
+        given : for each of `sources`, but for `UNUSED`; what else is in it is not looked at
+        counted : the cycles that count, by default all but the first `WARM`
+        """
         words = len(next(iter(given.values())))
         values = np.zeros((len(self.index) + len(self.constant), words), np.uint64)
         for name, row in self.constant.items():
@@ -106,11 +111,12 @@ class Simulation:
         for function, inputs, out, register in self.steps:
             result = function(*(values[i] for i in inputs))
             values[out] = _later(result) if register else result
-        counted = np.full(words, ONES)
-        counted[0] = ONES << np.uint64(WARM)
+        if counted is None:
+            counted = np.full(words, ONES)
+            counted[0] = ONES << np.uint64(WARM)
         settled = _count((values ^ _later(values)) & counted)
         changes = self._changes(values, counted)
-        return Activity(words * WORD - WARM, words * WORD,
+        return Activity(int(_count(counted)),
                         {net: values[row] for net, row in self.index.items()},
                         {net: int(settled[row]) for net, row in self.index.items()},
                         {net: int(changes[row]) for net, row in self.index.items()})

@@ -59,6 +59,7 @@ class Unit:
     name : of `synth.units`; what is not flat there has its register files outside
     config : Config
     library : Library
+    held : it is a register file: its flip-flops are given what they hold
 
     Attributes
     ----------
@@ -66,19 +67,24 @@ class Unit:
     figures : of `cells.measured`
     """
 
-    def __init__(self, name: str, config: Config, library: Library):
+    def __init__(self, name: str, config: Config, library: Library, *, held: bool = False):
         chosen = unit(name)
         mapped = map_design(emitted(name, config), cells.mapping(library), flat=chosen.flat)
         self.library = library
         self.figures = cells.measured(mapped, library, chosen.macs(config))
-        self.netlist = netlist.read(timing.open_netlist(mapped, library).read_text(), name)
+        path = timing.open_netlist(mapped, library, files=held)
+        self.netlist = netlist.read(path.read_text(), name)
         known = {cell.kind for cell in self.netlist.cells} & library.areas.keys()
         self.gates = gates.gates(library.path.read_text(), known)
-        self.simulation = Simulation(self.netlist, self.gates)
+        self.simulation = Simulation(self.netlist, self.gates, held=held)
         self._weigh()
 
     def _weigh(self) -> None:
         """Finds the loads of nets and the energies of cells with them."""
+        # What registers drive is theirs, the clock is counted apart, and boxes are not weighed.
+        self.held = {"clk", *(cell.pins[pin] for cell in self.netlist.cells
+                              if cell.kind in self.gates and self.gates[cell.kind].clock
+                              for pin in self.gates[cell.kind].outputs if pin in cell.pins)}
         same = dict(self.netlist.same)
         self.loads = defaultdict(float)
         for cell in self.netlist.cells:
@@ -100,9 +106,10 @@ class Unit:
         nets = [cell.pins[pin] for pin in self.gates[cell.kind].outputs if pin in cell.pins]
         return float(f"{sum(self.loads[net] for net in nets) / max(1, len(nets)):.{_DIGITS}g}")
 
-    def run(self, given: Dict[str, Bits]) -> tuple[Activity, Energy]:
+    def run(self, given: Dict[str, Bits],
+            counted: Bits | None = None) -> tuple[Activity, Energy]:
         """What happens with the inputs `given`, see `Simulation.run`, and what that takes."""
-        activity = self.simulation.run(given)
+        activity = self.simulation.run(given, counted)
         return activity, self.energy(activity)
 
     def energy(self, activity: Activity) -> Energy:
@@ -122,7 +129,7 @@ class Unit:
                 total["logic"] += settled - nets
                 total["nets"] += nets
         for net in self.simulation.sources:
-            if net != "clk":
+            if net not in self.held:
                 total["ports"] += activity.settled[net] * self.loads[net] * self.unit_energy / 2
         leakage = total.pop("leakage")
         return Energy(**{name: total[name] / activity.cycles for name in
@@ -149,3 +156,11 @@ def ports(simulation: Simulation, name: str) -> list[str]:
     bits = [(int(found[1]), net) for net in nets
             if (found := re.fullmatch(rf"{re.escape(name)}\[(\d+)\]", net))]
     return [net for _, net in sorted(bits)]
+
+
+def pins(unit: Unit, instance: str, pin: str) -> list[str]:
+    """The nets of a wide pin of the black box `instance`, the lowest bit first."""
+    cell, = (cell for cell in unit.netlist.cells if cell.name == instance)
+    found = [(int(bit[1]), net) for each, net in cell.pins.items()
+             if (bit := re.fullmatch(rf"{pin}\[(\d+)\]", each))]
+    return [net for _, net in sorted(found)]

@@ -104,12 +104,12 @@ def netlist(mapped: Mapped, *, files: bool = True) -> Path:
     return path
 
 
-def open_netlist(mapped: Mapped, library: Library) -> Path:
-    """`netlist` without register files, with the buffers that the timing has too."""
-    text = netlist(mapped, files=False).read_text()
+def open_netlist(mapped: Mapped, library: Library, *, files: bool) -> Path:
+    """`netlist` with the buffers that the timing has."""
+    text = netlist(mapped, files=files).read_text()
     if library.buffer:
         text, _ = buffered(text, library.buffer, library.outputs)
-    path = mapped.directory / "open_buffered.v"
+    path = mapped.directory / ("buffered.v" if files else "open_buffered.v")
     path.write_text(text)
     return path
 

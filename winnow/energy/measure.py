@@ -16,8 +16,8 @@ from winnow.energy.work import Work
 from winnow.errors import UserError
 from winnow.network import Network
 
-UNITS = {"tree": stimuli.tree}
-PARTS = "logic", "nets", "glitches", "registers", "clock", "ports"
+UNITS = {"tree": (stimuli.tree, TREES), "core": (stimuli.core, 1)}  # and how many a core has
+PARTS = "logic", "nets", "glitches", "registers", "clock", "ports", "accumulators"
 
 
 @dataclass(frozen=True)
@@ -98,47 +98,64 @@ def measure(name: str, config: Config, library: Library, network: Network, recip
         raise UserError(f"--cycles {cycles}: must be at least 512")
     scale = None if node is None else scaling.to_28(node, library.volts)
     progress.say(f"mapping and weighing {name} of {config.name}", show)
-    unit = energy.Unit(name, config, library)
+    unit, files = energy.Unit(name, config, library), None
+    if name == "core":
+        progress.say("mapping and weighing the accumulators of a tree", show)
+        files = energy.Unit("accumulators", config, library, held=True)
     found = []
     for skip in dict.fromkeys(("none", recipe.skip)):
         progress.say(f"a step of {network.name} on the model, skipping {skip}", show)
         step = Step(config, network, replace(recipe, skip=skip), dataset, after)
         for phase, works in step.sample(cycles).items():
-            found.append(_phase(unit, name, config, phase, skip, works))
+            found.append(_phase(unit, files, name, config, phase, skip, works))
     return Report(name, config.name, library.name, network.name, dataset.name, after,
                   unit.figures["area"], unit.figures["critical_path_ns"], library.volts, scale,
                   found)
 
 
-def _phase(unit: energy.Unit, name: str, config: Config, phase: str, skip: str,
-           works: list[Work]) -> Phase:
-    given = UNITS[name](unit, config, works)
-    activity, took = unit.run(given.given)
-    given.check(activity)
-    rows = activity.cycles_given / given.cycles  # cycles of the unit for one of the core
+def _phase(unit: energy.Unit, files: energy.Unit | None, name: str, config: Config, phase: str,
+           skip: str, works: list[Work]) -> Phase:
+    make, units = UNITS[name]
+    took = _took(unit, make(unit, config, works))
     lanes = LANES * TREES
-    parts = {part: getattr(took, part) * rows / lanes / 1e3 for part in PARTS}
+    # fJ of a unit and cycle to pJ of a multiply-add
+    parts = {part: getattr(took, part) * units / lanes / 1e3 for part in PARTS[:-1]}
+    leakage = took.leakage * units
+    if files:
+        held = _took(files, stimuli.accumulators(files, config, works))
+        # Of the rows only the one that is written is clocked.
+        fj = held.dynamic - held.clock + held.clock / (2 * config.block)
+        parts["accumulators"] = fj * TREES / lanes / 1e3
+        leakage += held.leakage * TREES
     # nW times ns is 1e-18 J, a millionth of a pJ
-    leakage = took.leakage * unit.figures["critical_path_ns"] * rows / lanes / 1e6
+    leakage *= unit.figures["critical_path_ns"] / lanes / 1e6
     done = sum(parts.values()) + leakage
-    share = given.cycles * lanes / given.dense
-    return Phase(phase, skip, given.cycles, given.dense,
+    cycles, dense = (sum(getattr(each, name) for each in works) for name in ("cycles", "dense"))
+    share = cycles * lanes / dense
+    return Phase(phase, skip, cycles, dense,
                  float(np.mean(np.concatenate([each.word for each in works]) & 0x7F == 0)),
                  parts, leakage, done, done * share, (done - parts["glitches"]) * share)
 
 
+def _took(unit: energy.Unit, given: stimuli.Stimuli) -> energy.Energy:
+    activity, took = unit.run(given.given, given.counted)
+    given.check(activity)
+    return took
+
+
 def table(report: Report) -> str:
+    parts = report.phases[0].parts
     lines = [f"{report.unit} of {report.config}, {report.target}: {report.area:,.0f} um2, critical "
              f"path {report.critical_path_ns} ns, {report.volts} V",
              f"{report.network} on {report.data}, the step after {report.after}; pJ a multiply-add "
              "before layout",
              f"{'':<5} {'skipping':<10} {'zeros':>6} {'cycles':>7} "
-             + " ".join(f"{part:>9}" for part in PARTS)
+             + " ".join(f"{part:>9}" for part in parts)
              + f" {'done':>8} {'effective':>9} {'settled':>8} {'TFLOPS/W':>9}"]
     for p in report.phases:
         lines.append(f"{p.phase:<5} {p.skip:<10} {p.zeros:6.1%} "
                      f"{p.cycles * LANES * TREES / p.dense:7.3f} "
-                     + " ".join(f"{p.parts[part]:9.4f}" for part in PARTS)
+                     + " ".join(f"{p.parts[part]:{max(9, len(part))}.4f}" for part in parts)
                      + f" {p.done:8.4f} {p.effective:9.4f} {p.settled:8.4f} {p.tflops_w:9.1f}")
     if report.scale:
         s = report.scale

@@ -1,6 +1,6 @@
 """What the trees of a core do in the cycles of a tensor operation, taken from the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -19,7 +19,10 @@ class Work:
     Attributes
     ----------
     word : uint8 (cycles, TREES, LANES), the element of each lane; zero where it has none
-    codes : uint8 (cycles, TREES, LANES), of the tile, what it is multiplied with
+    tiles : uint8 (cycles, slot, TREES, LANES), the tiles of a slot
+    number, offset
+        (cycles, LANES): a lane multiplies its element with the code of the lane that is `offset`
+        before it, modulo 8, of the tile `number`. Both zero where it has no element.
     formats : of the tile and of the word, 1 is E5M2
     position : (cycles, TREES), of the accumulators
     live : bool (cycles, TREES), the tree has something to add
@@ -29,7 +32,9 @@ class Work:
     """
 
     word: np.ndarray
-    codes: np.ndarray
+    tiles: np.ndarray
+    number: np.ndarray
+    offset: np.ndarray
     formats: tuple[int, int]
     position: np.ndarray
     live: np.ndarray
@@ -41,13 +46,21 @@ class Work:
     def cycles(self) -> int:
         return len(self.word)
 
+    @property
+    def codes(self) -> np.ndarray:
+        """uint8 (cycles, TREES, LANES), what each element is multiplied with."""
+        rows = np.arange(self.cycles)[:, np.newaxis, np.newaxis]
+        lanes = (np.arange(LANES) - self.offset) % LANES
+        return self.tiles[rows, self.number[:, np.newaxis], np.arange(TREES)[:, np.newaxis],
+                          lanes[:, np.newaxis]]
+
     def part(self, first: int, count: int) -> "Work":
         """Cycles from `first` on; `dense` in proportion."""
         cut = slice(first, first + count)
         size = len(self.word[cut])
-        return Work(self.word[cut], self.codes[cut], self.formats, self.position[cut],
-                    self.live[cut], self.before[cut], self.product[cut],
-                    self.dense * size / max(1, self.cycles))
+        rows = {name: getattr(self, name)[cut] for name in
+                ("word", "tiles", "number", "offset", "position", "live", "before", "product")}
+        return replace(self, **rows, dense=self.dense * size / max(1, self.cycles))
 
 
 def blocks(operation: Operation) -> int:
@@ -87,16 +100,17 @@ def block(operation: Operation, words: np.ndarray, number: int) -> Work:
     if mode["skip"] & Skip.TILES:
         kept = ~floats.element_zero(tiles).all(axis=(1, 2))
     if mode["skip"] & Skip.ELEMENTS:
-        word, codes, position = _elements(operation, stream, tiles, kept)
-        live = np.ones((len(word), TREES), bool)
+        chosen = _elements(operation, stream, tiles, kept)
     else:
         live = np.ones((positions, TREES), bool)
         if mode["skip"] & Skip.OUTPUTS:
             live = _live_outputs(operation, words, at)
-        word, codes, position, live = _positions(stream[kept], tiles[kept], live)
-    product = _products(operation, codes, word) * live
-    return Work(word, codes, formats, position, live, _sums_before(product, position, positions),
-                product, dense)
+        chosen = _positions(operation, stream[kept], tiles[kept], live)
+    zero = np.zeros(chosen["position"].shape, object)
+    found = Work(**chosen, formats=formats, before=zero, product=zero, dense=dense)
+    product = _products(operation, found.codes, found.word) * found.live
+    return replace(found, product=product,
+                   before=_sums_before(product, found.position, positions))
 
 
 def _moved(registers, prefix: str, at: dict[str, int]):
@@ -109,7 +123,8 @@ def _moved(registers, prefix: str, at: dict[str, int]):
     return registers | {f"{prefix}.base": base, f"{prefix}.window": window}
 
 
-def _positions(stream: np.ndarray, tiles: np.ndarray, live: np.ndarray):
+def _positions(operation: Operation, stream: np.ndarray, tiles: np.ndarray,
+               live: np.ndarray) -> dict[str, np.ndarray]:
     """Pass by pass each tree walks its live positions; a tree that is through with them, while
     others are not, keeps its word."""
     count = int(live.sum(axis=0).max(initial=0))
@@ -117,12 +132,15 @@ def _positions(stream: np.ndarray, tiles: np.ndarray, live: np.ndarray):
     works = np.arange(count)[:, np.newaxis] < live.sum(axis=0)
     for tree in range(TREES):
         own = np.flatnonzero(live[:, tree])
-        walk[:, tree] = np.resize(own, count) if own.size else 0
+        walk[:own.size, tree] = own
         walk[own.size:, tree] = own[-1] if own.size else 0
     passes = len(stream)
-    word = stream[:, walk].reshape(-1, TREES, LANES)
-    codes = np.repeat(tiles, count, axis=0)
-    return word, codes, np.tile(walk, (passes, 1)), np.tile(works, (passes, 1))
+    slot = np.zeros((passes, operation.config.slot, TREES, LANES), np.uint8)
+    slot[:, 0] = tiles
+    none = np.zeros((passes * count, LANES), int)
+    return {"word": stream[:, walk].reshape(-1, TREES, LANES),
+            "tiles": np.repeat(slot, count, axis=0), "number": none, "offset": none,
+            "position": np.tile(walk, (passes, 1)), "live": np.tile(works, (passes, 1))}
 
 
 def _live_outputs(operation: Operation, words: np.ndarray, at: dict[str, int]) -> np.ndarray:
@@ -134,37 +152,40 @@ def _live_outputs(operation: Operation, words: np.ndarray, at: dict[str, int]) -
     return ~floats.element_zero(mask[number, 0])
 
 
-def _elements(operation: Operation, stream: np.ndarray, tiles: np.ndarray, kept: np.ndarray):
+def _elements(operation: Operation, stream: np.ndarray, tiles: np.ndarray,
+              kept: np.ndarray) -> dict[str, np.ndarray]:
     """Cycles of the slots of r0, as docs/architecture.md ("Lanes of a slot") shares them out."""
     rounds, reach = operation.counts["r0"], operation.config.reach
-    groups = len(tiles) // rounds
-    stream = stream.reshape(groups, rounds, -1, LANES).swapaxes(1, 2)  # group, position, round
-    tiles, kept = tiles.reshape(groups, rounds, TREES, LANES), kept.reshape(groups, rounds)
-    live = ~floats.element_zero(stream) & kept[:, np.newaxis, :, np.newaxis]
+    passes = len(tiles) // rounds
+    stream = stream.reshape(passes, rounds, -1, LANES).swapaxes(1, 2)  # pass, position, round
+    slot = np.zeros((passes, operation.config.slot, TREES, LANES), np.uint8)
+    slot[:, :rounds] = tiles.reshape(passes, rounds, TREES, LANES)
+    kept = kept.reshape(passes, 1, rounds, 1)
+    live = ~floats.element_zero(stream) & kept
     positions = stream.shape[1]
     cycles, taken = slots.spread(live.sum(axis=2).reshape(-1, LANES), reach)
     total = int(cycles.sum())
-    word = np.zeros((total, TREES, LANES), np.uint8)
-    codes = np.zeros((total, TREES, LANES), np.uint8)
-    position, place = np.zeros((total, TREES), int), 0
-    for slot in np.flatnonzero(cycles):
-        group, p = divmod(int(slot), positions)
-        n = cycles[slot]
-        end = place + n
-        position[place:end] = p
-        codes[place:end] = tiles[group, 0]  # lanes without an element have tile 0 as it is
+    word, number, offset = (np.zeros((total, LANES), int) for _ in range(3))
+    place = 0
+    for each in np.flatnonzero(cycles):
+        number_of_pass, p = divmod(int(each), positions)
         used = np.zeros(LANES, int)  # cycles of each lane; its own elements come first
         for age in range(reach + 1):
             for lane in range(LANES):
-                elements = np.flatnonzero(live[group, p, :, lane])
-                begin = taken[slot, lane, :age].sum()
+                elements = np.flatnonzero(live[number_of_pass, p, :, lane])
+                begin = taken[each, lane, :age].sum()
                 to = (lane + age) % LANES
-                for d in elements[begin:begin + taken[slot, lane, age]]:
-                    word[place + used[to], :, to] = stream[group, p, d, lane]
-                    codes[place + used[to], :, to] = tiles[group, d, :, lane]
+                for d in elements[begin:begin + taken[each, lane, age]]:
+                    row = place + used[to]
+                    word[row, to] = stream[number_of_pass, p, d, lane]
+                    number[row, to], offset[row, to] = d, age
                     used[to] += 1
-        place = end
-    return word, codes, position
+        place += cycles[each]
+    of_pass, of_position = np.divmod(np.repeat(np.arange(len(cycles)), cycles), positions)
+    return {"word": np.repeat(word.astype(np.uint8)[:, np.newaxis], TREES, axis=1),
+            "tiles": slot[of_pass], "number": number, "offset": offset,
+            "position": np.repeat(of_position[:, np.newaxis], TREES, axis=1),
+            "live": np.ones((total, TREES), bool)}
 
 
 def _products(operation: Operation, codes: np.ndarray, word: np.ndarray) -> np.ndarray:
