@@ -9,6 +9,7 @@ from isa.config import Config
 from synth import cells, gates, netlist, power, timing
 from synth.activity import Activity, Bits, Simulation
 from synth.design import emitted
+from synth.errors import SynthesisError
 from synth.liberty import Library
 from synth.mapping import map_design
 from synth.netlist import CONSTANTS, Cell
@@ -65,6 +66,10 @@ class Unit:
     ----------
     simulation : Simulation
     figures : of `cells.measured`
+
+    Raises
+    ------
+    SynthesisError : OpenSTA is missing, or something is wrong with the library
     """
 
     def __init__(self, name: str, config: Config, library: Library, *, held: bool = False):
@@ -72,6 +77,9 @@ class Unit:
         mapped = map_design(emitted(name, config), cells.mapping(library), flat=chosen.flat)
         self.library = library
         self.figures = cells.measured(mapped, library, chosen.macs(config))
+        if not self.figures.get("slew_ns"):
+            raise SynthesisError("no slews: " + self.figures.get(
+                "critical_path_missing", "the slowest path has none"))
         path = timing.open_netlist(mapped, library, files=held)
         self.netlist = netlist.read(path.read_text(), name)
         known = {cell.kind for cell in self.netlist.cells} & library.areas.keys()

@@ -1,4 +1,8 @@
+import json
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,13 +10,16 @@ import pytest
 from hdl import cache
 from isa.config import TREES, named
 from sim import operands
-from synth import gates, liberty, power
+from synth import energy, gates, liberty, power, timing
 from synth.errors import SynthesisError
 from verif.synth.designs import LIBRARY
-from winnow import datasets, network
+from winnow import cli, datasets, network
 from winnow.compiler.recipe import recipe_for
-from winnow.energy import accesses, capture, scaling, work
+from winnow.energy import accesses, capture, measure, scaling, step, stimuli, work
 from winnow.errors import UserError
+
+LIBRARIES = os.environ.get("WINNOW_LIBERTY")  # a folder with the files that are named below
+needs_opensta = pytest.mark.skipif(timing.program() is None, reason="OpenSTA is not on PATH")
 
 
 @pytest.fixture
@@ -173,3 +180,96 @@ def test_accesses():
     found = accesses.of_step(small, counters, "DDR")
     assert found["scratchpad"].high == pytest.approx(120)
     assert found["DDR"] == accesses.Range(5200, 10400)
+
+
+def report(name: str, config: str, library, **changes) -> measure.Report:
+    return measure.measure(name, named(config), library, network.named("digits"),
+                           recipe_for("digits"), datasets.load("digits"), show=False,
+                           **({"after": 2, "cycles": 512, "node": 7} | changes))
+
+
+@needs_opensta
+def test_a_tree_end_to_end(library):
+    """Gates of the tree, with operands of a step: they compute what the model does."""
+    found = report("tree", "bench", library)
+    by_skip = {(each.phase, each.skip): each for each in found.phases}
+    assert set(by_skip) == {(phase, skip) for phase in ("FP", "BP", "WU")
+                            for skip in ("none", "all")}
+    for (_, skip), each in by_skip.items():
+        assert each.done == pytest.approx(sum(each.parts.values()) + each.leakage)
+        assert all(each.parts[part] > 0 for part in measure.PARTS[:-1])
+        cycles = each.cycles * 64 / each.dense
+        assert cycles == 1 if skip == "none" else cycles <= 1
+        assert each.effective == pytest.approx(each.done * cycles)
+        # 0.2 pJ a change in a gate and 0.4 in a register, of which there are 233: at least the
+        # clock takes 1 pJ and 2 fJ each, by 8 multiply-adds
+        assert each.parts["clock"] == pytest.approx(233 * 1.002 / 8)
+        assert each.settled == pytest.approx(each.effective - each.parts["glitches"] * cycles)
+    assert by_skip["WU", "all"].effective < by_skip["WU", "none"].effective
+    assert found.as_json()["phases"][0]["tflops_w"] == 2 / found.phases[0].effective
+    text = measure.table(found)
+    assert len(re.findall(r"(?m)^(?:FP|BP|WU) ", text)) == 12 and "to 28 nm" in text
+
+
+@needs_opensta
+def test_a_wrong_result_is_found(library, steps):
+    config = named("small")
+    unit = energy.Unit("tree", config, library)
+    works = steps("small", "none").sample(512)["FP"]
+    given = stimuli.tree(unit, config, works)
+    activity, _ = unit.run(given.given, given.counted)
+    given.check(activity)
+    row = given.given["s_codes[6]"]
+    activity, _ = unit.run(given.given | {"s_codes[6]": ~row}, given.counted)
+    with pytest.raises(SynthesisError, match=r"differs from the model in \d+ of"):
+        given.check(activity)
+
+
+def test_mistakes(library, tmp_path, capsys):
+    for wanted, message in (({"name": "drain"}, "unit 'drain': energy is measured of tree, core"),
+                            ({"cycles": 100}, "--cycles 100: must be at least 512"),
+                            ({"node": 28}, "--node 28: there are factors of")):
+        with pytest.raises(UserError, match=message):
+            report(**({"name": "tree", "config": "small", "library": library} | wanted))
+    assert cli.main(["energy", "--target", "generic"]) == 2
+    assert "target 'generic' has no cell library" in capsys.readouterr().err
+    path = tmp_path / "step.json"
+    path.write_text("{}")
+    assert cli.main(["energy", "--target", "sky130", "--step", str(path)]) == 2
+    assert "must be what `winnow bench phases --json` writes" in capsys.readouterr().err
+
+
+def test_a_whole_step(library, tmp_path):
+    counters = dict.fromkeys(step.COUNTERS, 0) | {
+        "macs": 700, "skipped_tiles": 100, "skipped_elements": 200, "words_read": 90,
+        "words_written": 10, "words_filled": 1, "words_stored": 1}
+    path = tmp_path / "step.json"
+    path.write_text(json.dumps({"network": "digits", "counters": counters, "phases": [
+        {"phase": "FP", "macs": 300}, {"phase": "WU", "macs": 400}, {"phase": "FP", "macs": 300}]}))
+    counted = step.read(path)
+    assert counted.dense == 1000 and counted.skips
+    assert counted.share == pytest.approx({"FP": 0.6, "WU": 0.4})
+    found = step.energy(named("small"), counted, {"FP": 1.0, "WU": 2.0}, "HBM2")
+    assert found.parts["tensor cores"].low == pytest.approx(1.4)
+    assert found.parts["scratchpad"].high == pytest.approx(1.0)
+    assert found.parts["HBM2"] == accesses.Range(0.5, 0.9)
+    assert (found.total.low, found.total.high) == pytest.approx((2.65, 3.3))
+    for name, net in (("tree", "digits"), ("core", "vgg7")):
+        with pytest.raises(UserError, match=f"a step of digits beside {name} of {net}"):
+            measure.measure(name, named("small"), library, network.named(net),
+                            recipe_for("digits"), datasets.load("digits"), after=0, cycles=512,
+                            node=None, counted=counted, show=False)
+
+
+@pytest.mark.slow
+@needs_opensta
+@pytest.mark.skipif(LIBRARIES is None, reason="WINNOW_LIBERTY names no folder of libraries")
+@pytest.mark.parametrize("config", ["small", "bench"])
+def test_a_core_in_real_cells(config):
+    names = "asap7_invbuf.lib.gz", "asap7_seq.lib.gz", "asap7_simple.lib.gz"
+    library = liberty.load([Path(LIBRARIES) / each for each in names], "asap7")
+    found = report("core", config, library)
+    print(measure.table(found))
+    for each in found.phases:
+        assert 0.02 < each.done - each.parts["accumulators"] < 0.4
+        assert each.parts["accumulators"] < 0.4

@@ -10,8 +10,10 @@ from synth.liberty import Library
 from winnow import progress
 from winnow.compiler.recipe import Recipe
 from winnow.datasets import Dataset
-from winnow.energy import scaling, stimuli
+from winnow.energy import accesses, scaling, stimuli
 from winnow.energy.capture import Step
+from winnow.energy.step import Counted, StepEnergy
+from winnow.energy.step import energy as step_energy
 from winnow.energy.work import Work
 from winnow.errors import UserError
 from winnow.network import Network
@@ -69,21 +71,24 @@ class Report:
     volts: float
     scale: scaling.Scale | None
     phases: list[Phase]
+    steps: list[StepEnergy]
 
     def as_json(self) -> dict:
         return asdict(self) | {"phases": [
-            asdict(phase) | {"tflops_w": phase.tflops_w} for phase in self.phases]}
+            asdict(phase) | {"tflops_w": phase.tflops_w} for phase in self.phases],
+            "accesses": accesses.as_json()}
 
 
 def measure(name: str, config: Config, library: Library, network: Network, recipe: Recipe,
             dataset: Dataset, *, after: int, cycles: int, node: int | None,
-            show: bool = True) -> Report:
+            counted: Counted | None = None, show: bool = True) -> Report:
     """The energy of the unit `name` in the step after `after` others.
 
     Parameters
     ----------
     cycles : of the sample of each phase, where nothing is left out
     node : of the library, in nm
+    counted : of a step of the same network on the same configuration, for what a step takes
 
     Raises
     ------
@@ -96,6 +101,9 @@ def measure(name: str, config: Config, library: Library, network: Network, recip
         raise UserError(f"unit {name!r}: energy is measured of {', '.join(UNITS)}")
     if cycles < 512:
         raise UserError(f"--cycles {cycles}: must be at least 512")
+    if counted and (name != "core" or counted.network != network.name):
+        raise UserError(f"a step of {counted.network} beside {name} of {network.name}: must be of "
+                        "the same network, beside --unit core")
     scale = None if node is None else scaling.to_28(node, library.volts)
     progress.say(f"mapping and weighing {name} of {config.name}", show)
     unit, files = energy.Unit(name, config, library), None
@@ -108,9 +116,14 @@ def measure(name: str, config: Config, library: Library, network: Network, recip
         step = Step(config, network, replace(recipe, skip=skip), dataset, after)
         for phase, works in step.sample(cycles).items():
             found.append(_phase(unit, files, name, config, phase, skip, works))
+    steps = []
+    if counted:
+        skip = recipe.skip if counted.skips else "none"
+        effective = {each.phase: each.effective for each in found if each.skip == skip}
+        steps = [step_energy(config, counted, effective, memory) for memory in ("HBM2", "DDR")]
     return Report(name, config.name, library.name, network.name, dataset.name, after,
                   unit.figures["area"], unit.figures["critical_path_ns"], library.volts, scale,
-                  found)
+                  found, steps)
 
 
 def _phase(unit: energy.Unit, files: energy.Unit | None, name: str, config: Config, phase: str,
@@ -164,4 +177,13 @@ def table(report: Report) -> str:
         lines += [f"{p.phase:<5} {p.skip:<10} {p.effective * s.factor:.4f} pJ "
                   f"({p.effective * s.low:.4f} to {p.effective * s.high:.4f}), "
                   f"{p.tflops_w / s.factor:.2f} TFLOPS/W" for p in report.phases]
+    for step in report.steps:
+        lines.append(f"the whole step with {step.external}: " + ", ".join(
+            f"{name} {_range(each)}" for name, each in step.parts.items())
+            + f"; {_range(step.total)} pJ, {2 / step.total.high:.2f} to "
+            f"{2 / step.total.low:.2f} TFLOPS/W")
     return "\n".join(lines)
+
+
+def _range(each: accesses.Range) -> str:
+    return f"{each.low:.3f}" + (f" to {each.high:.3f}" if each.high > each.low else "")
