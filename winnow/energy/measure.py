@@ -19,7 +19,8 @@ from winnow.errors import UserError
 from winnow.network import Network
 
 UNITS = {"tree": (stimuli.tree, TREES), "core": (stimuli.core, 1)}  # and how many a core has
-PARTS = "logic", "nets", "glitches", "registers", "clock", "ports", "accumulators"
+PARTS = "logic", "nets", "glitches", "registers", "clock", "ports"
+FILES = "accumulators", "their glitches"  # of a core
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Phase:
     skip : what was left out, "none" or those of `Recipe.skip`
     cycles, dense : of the sample: cycles of a core, and multiply-adds with nothing left out
     zeros : share of the elements of the stream's words, as they are worked on, that are zero
-    parts : of a multiply-add that is done, by `synth.energy.Energy`
+    parts : of a multiply-add that is done, by `synth.energy.Energy`, and `FILES`
     leakage : of a multiply-add that is done, at the clock of the critical path
     done : all of it, for each lane and cycle
     effective : all of it, over the multiply-adds of the dense operation
@@ -132,22 +133,24 @@ def _phase(unit: energy.Unit, files: energy.Unit | None, name: str, config: Conf
     took = _took(unit, make(unit, config, works))
     lanes = LANES * TREES
     # fJ of a unit and cycle to pJ of a multiply-add
-    parts = {part: getattr(took, part) * units / lanes / 1e3 for part in PARTS[:-1]}
+    parts = {part: getattr(took, part) * units / lanes / 1e3 for part in PARTS}
     leakage = took.leakage * units
     if files:
         held = _took(files, stimuli.accumulators(files, config, works))
         # Of the rows only the one that is written is clocked.
-        fj = held.dynamic - held.clock + held.clock / (2 * config.block)
-        parts["accumulators"] = fj * TREES / lanes / 1e3
+        fj = held.settled - held.clock + held.clock / (2 * config.block)
+        parts |= {name: each * TREES / lanes / 1e3
+                  for name, each in zip(FILES, (fj, held.glitches), strict=True)}
         leakage += held.leakage * TREES
     # nW times ns is 1e-18 J, a millionth of a pJ
     leakage *= unit.figures["critical_path_ns"] / lanes / 1e6
     done = sum(parts.values()) + leakage
     cycles, dense = (sum(getattr(each, name) for each in works) for name in ("cycles", "dense"))
     share = cycles * lanes / dense
+    glitches = sum(parts.get(name, 0.0) for name in ("glitches", "their glitches"))
     return Phase(phase, skip, cycles, dense,
                  float(np.mean(np.concatenate([each.word for each in works]) & 0x7F == 0)),
-                 parts, leakage, done, done * share, (done - parts["glitches"]) * share)
+                 parts, leakage, done, done * share, (done - glitches) * share)
 
 
 def _took(unit: energy.Unit, given: stimuli.Stimuli) -> energy.Energy:
