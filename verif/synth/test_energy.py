@@ -23,12 +23,14 @@ LIBRARIES = os.environ.get("WINNOW_LIBERTY")  # a folder with the files that are
 needs_opensta = pytest.mark.skipif(timing.program() is None, reason="OpenSTA is not on PATH")
 
 
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "BUILD", tmp_path / "build")
-    path = tmp_path / "small.lib"
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("energy")
+    path = folder / "small.lib"
     path.write_text(LIBRARY)
-    return liberty.load([path])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "BUILD", folder / "build")
+        yield liberty.load([path])
 
 
 def test_power_of_the_ground_rail_is_left_out(library):
@@ -184,8 +186,7 @@ def test_samples_have_what_was_asked_for(steps):
 
 
 def test_scaling():
-    # the example of the paper's erratum for these processes: a2 V^2 + a1 V + a0
-    assert scaling.gate(65, 1.3) == pytest.approx(3.755 * 1.69 - 4.398 * 1.3 + 1.975)
+    assert scaling.gate(65, 1.3) == pytest.approx(2.604, abs=1e-3)  # of the paper's erratum
     scale = scaling.to_28(7, 0.7)
     assert scale.low < scale.factor < scale.high
     assert scaling.to_28(32, 0.9).high == 1

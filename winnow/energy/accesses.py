@@ -2,7 +2,8 @@
 
 The two tables: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014
 (45 nm, 0.9 V); N. Jouppi and others, "Ten lessons from three generations shaped Google's TPUv4i",
-ISCA 2021 (7 nm). Both are of 64 bits. 28 nm lies between them.
+ISCA 2021 (7 nm). Both are of 64 bits. 28 nm lies between them. The second was entered without the
+paper at hand.
 """
 
 from dataclasses import asdict, dataclass

@@ -3,7 +3,8 @@
 A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of CMOS device performance
 from 180 nm to 7 nm", Integration 58 (2017): the energy of a gate is in proportion to
 a2 * V^2 + a1 * V + a0, with a2, a1, a0 of the process, fitted to simulations of predictive models
-of transistors.
+of transistors. Those of 65 nm are in the paper's public erratum; the others are as two public
+implementations have them.
 """
 
 from dataclasses import dataclass
