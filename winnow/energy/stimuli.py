@@ -22,7 +22,7 @@ class Stimuli:
     given : by net, its rows
     counted : the cycles that count: not those in which a piece of work has just begun
     results : nets
-    expected, sure : bool (results, cycles), and (cycles,) in which of them it is known
+    expected, sure : bool (results, cycles), and where it is known; one row may be for all
     """
 
     given: dict[str, Bits]
@@ -34,10 +34,11 @@ class Stimuli:
     def check(self, activity: Activity) -> None:
         """`SynthesisError` where the netlist's results are not those of the model."""
         found = unpack(np.stack([activity.values[net] for net in self.results])).astype(bool)
-        wrong = np.flatnonzero((found != self.expected).any(axis=0) & self.sure)
-        if wrong.size or not self.sure.any():
-            raise SynthesisError(f"the mapped netlist differs from the model in {wrong.size} of "
-                                 f"{self.sure.sum()} cycles")
+        wrong = ((found != self.expected) & self.sure).any(axis=0)
+        known = self.sure.any(axis=0)
+        if wrong.any() or not known.any():
+            raise SynthesisError(f"the mapped netlist differs from the model in {wrong.sum()} of "
+                                 f"{known.sum()} cycles")
 
 
 class _Line:
@@ -96,7 +97,7 @@ def tree(unit: energy.Unit, config: Config, works: list[Work]) -> Stimuli:
              **_port(unit, "accumulator", line.sums(before))}
     return Stimuli(given, line.counted, energy.ports(unit.simulation, "result"),
                    line.sums(before + line.rows("product")),
-                   line.late(line.rows("live")[np.newaxis])[0])
+                   line.late(line.rows("live")[np.newaxis]))
 
 
 def core(unit: energy.Unit, config: Config, works: list[Work]) -> Stimuli:
@@ -127,7 +128,9 @@ def core(unit: energy.Unit, config: Config, works: list[Work]) -> Stimuli:
     for name, rows in named.items():
         given |= _port(unit, name, rows)
     given |= _port(unit, "read_position", np.repeat(zero, config.block.bit_length() - 1, axis=0))
-    results, expected = [], []
+    results, expected, sure = [], [], []
+    known = line.late(live.T)
+    known[:, :WARM] = False
     for i in range(TREES):
         old, new = line.sums(before[:, i]), line.sums(after[:, i])
         for name, low, high in _parts(config, f"accumulators{i}.body_0"):
@@ -136,9 +139,8 @@ def core(unit: energy.Unit, config: Config, works: list[Work]) -> Stimuli:
                            np.zeros((high - low, line.size), bool))
             results += energy.pins(unit, name, "write_data")
             expected.append(new[low:high])
-    sure = line.late(live.all(axis=1)[np.newaxis])[0]
-    sure[:WARM] = False
-    return Stimuli(given, line.counted, results, np.concatenate(expected), sure)
+            sure.append(np.repeat(known[i:i + 1], high - low, axis=0))
+    return Stimuli(given, line.counted, results, np.concatenate(expected), np.concatenate(sure))
 
 
 def accumulators(unit: energy.Unit, config: Config, works: list[Work]) -> Stimuli:
@@ -157,7 +159,8 @@ def accumulators(unit: energy.Unit, config: Config, works: list[Work]) -> Stimul
         for row in range(2 * config.block):
             given |= {f"{name}.memory[{row}][{bit - low}]": held[row, bit]
                       for bit in range(low, high)}
-    return Stimuli(given, line.counted, energy.ports(unit.simulation, "read_data__0"), old, live)
+    return Stimuli(given, line.counted, energy.ports(unit.simulation, "read_data__0"), old,
+                   live[np.newaxis])
 
 
 def _held(line: _Line, position, old, new, live, rows: int) -> np.ndarray:
