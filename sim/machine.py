@@ -1,6 +1,7 @@
 """The instruction-level machine: runs programs on a memory image, as the chip does."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -79,6 +80,12 @@ class Machine:
     Operations happen at once, each when its turn and its tokens allow: a program that orders its
     operations as docs/architecture.md asks ("Order") leaves the same memory as on the chip.
     Programs repeat their operations, so what follows from registers alone is kept: `_planned`.
+
+    Attributes
+    ----------
+    words : the scratchpad
+    observer : called with each operation before it is done: its tag, and a `tensor.Operation`,
+        `vector.Operation` or `move.Operation`; nothing by default
     """
 
     def __init__(self, config: Config, external: np.ndarray):
@@ -90,6 +97,7 @@ class Machine:
         self.state = State(done=True)
         self.program = 0
         self.interrupt_enable = 0
+        self.observer: Callable[[int, object], object] = lambda tag, operation: None
         self._planned = lru_cache(PLANS)(self._plan)
         self._actions = {row.mnemonic: getattr(self, f"_do_{row.mnemonic}")
                          for row in instructions.TABLE}
@@ -272,7 +280,9 @@ class Machine:
                 self._give(operation.post)
                 return
             beside = self.external if unit is Unit.MOVE else operation.key
-            outcome = self._planned(unit, operation.values).run(self.words, beside)
+            planned = self._planned(unit, operation.values)
+            self.observer(operation.tag, planned)
+            outcome = planned.run(self.words, beside)
             self._count(outcome, operation)
             self._give(operation.post)
         except TrapError as trap:

@@ -3,7 +3,7 @@
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +22,12 @@ _DIRECTION = re.compile(r"\bdirection\s*:\s*\"?(\w+)")
 _FUNCTION = re.compile(r"\bfunction\s*:\s*\"([^\"]+)\"")
 _BRACE = re.compile(r"[{}]")
 _UNITS = re.compile(r"time_unit\s*:\s*([^;]+);"), re.compile(r"capacitive_load_unit\s*(\([^)]*\))")
-_TEMPLATES = ("lu_table_template",)
+_VOLTS = re.compile(r"\bnom_voltage\s*:\s*\"?([\d.]+)")
+_TEMPLATES = "lu_table_template", "power_lut_template"
 _POWER = ("internal_power", "leakage_power")
+_GROUND = re.compile(r"\bpg_pin\s*\(\s*\"?(\w+)\"?\s*\)\s*"
+                     r"\{[^{}]*?\bpg_type\s*:\s*\"?primary_ground\b")
+_RAIL = re.compile(r"\brelated_pg_pin\s*:\s*\"?(\w+)")
 _UNUSED = ("output_current_rise", "output_current_fall", "receiver_capacitance1_rise",
            "receiver_capacitance1_fall", "receiver_capacitance2_rise", "receiver_capacitance2_fall",
            "ccsn_first_stage", "ccsn_last_stage", "dynamic_current", "intrinsic_parasitic")
@@ -37,19 +41,24 @@ class Library:
     ----------
     name : of the result's target
     path : one file of all cells, unpacked, power left out: what mapping and timing read
+    powered : the same with power, that of the ground rail left out: what comes in by the supply
+        goes out by the ground, so that both together would count it twice
     held : names of the cells that are flip-flops or latches
     areas : of the cells, by name
     outputs : output pins of each cell
     buffer : of the cells that are one, that of the middle area
+    volts : its nominal supply, 0 where it says none
     key : digest of the contents
     """
 
     name: str
     path: Path
+    powered: Path
     held: frozenset[str]
     areas: dict[str, float]
     outputs: dict[str, set[str]]
     buffer: Buffer | None
+    volts: float
     key: str
 
 
@@ -87,11 +96,14 @@ def load(paths: list[Path], name: str = "liberty") -> Library:
     def make(directory: Path) -> None:
         (directory / "cells.lib").write_text(
             _joined([without(text, _POWER + _UNUSED) for text in texts.values()]))
+        (directory / "power.lib").write_text(
+            _joined([_supplied(without(text, _UNUSED)) for text in texts.values()]))
 
+    volts = _VOLTS.search(next(iter(texts.values())))
     directory = cached("synth", f"{name}-library", key, make)
     areas, outputs, buffers = {}, {}, []
     for text in texts.values():
-        for cell, begin, end in _bodies(text):
+        for cell, begin, end in bodies(text):
             area = _AREA.search(text, begin, end)
             areas[cell] = float(area[1]) if area else 0.0
             pins = _pins(text[begin:end])
@@ -102,8 +114,10 @@ def load(paths: list[Path], name: str = "liberty") -> Library:
                 if re.sub(r"[()\s]", "", pins[output][1]) == source:
                     buffers.append((areas[cell], Buffer(cell, source, output)))
     buffers.sort(key=lambda each: each[0])
-    return Library(name, directory / "cells.lib", frozenset(flip_flops | others), areas, outputs,
-                   buffers[len(buffers) // 2][1] if buffers else None, key)
+    return Library(name, directory / "cells.lib", directory / "power.lib",
+                   frozenset(flip_flops | others), areas, outputs,
+                   buffers[len(buffers) // 2][1] if buffers else None,
+                   float(volts[1]) if volts else 0.0, key)
 
 
 def _read(path: Path) -> str:
@@ -145,7 +159,7 @@ def _cells(path: Path, text: str) -> tuple[set[str], set[str], set[str]]:
     return flip_flops, others, logic
 
 
-def _bodies(text: str) -> Iterator[tuple[str, int, int]]:
+def bodies(text: str) -> Iterator[tuple[str, int, int]]:
     """Each cell, and where its body begins and ends at the latest."""
     for found, following in pairwise([*_CELL.finditer(text), None]):
         yield found[1], found.end(), following.start() if following else len(text)
@@ -154,7 +168,7 @@ def _bodies(text: str) -> Iterator[tuple[str, int, int]]:
 def _pins(body: str) -> dict[str, tuple[str, str]]:
     """Direction and function of the pins of a cell; those of power are none."""
     pins = {}
-    for begin, end, name in _groups(body, ("pin",)):
+    for begin, end, name in groups(body, ("pin",)):
         direction = _DIRECTION.search(body, begin, end)
         function = _FUNCTION.search(body, begin, end)
         pins[name.strip(' "')] = (direction[1] if direction else "",
@@ -162,16 +176,29 @@ def _pins(body: str) -> dict[str, tuple[str, str]]:
     return pins
 
 
-def without(text: str, names: tuple[str, ...]) -> str:
-    """`text` without groups of these names."""
+def without(text: str, names: tuple[str, ...],
+            which: Callable[[str], bool] = lambda group: True) -> str:
+    """`text` without groups of these names, or those of them for which `which` holds."""
     kept, position = [], 0
-    for start, end, _ in _groups(text, names):
-        kept.append(text[position:start])
-        position = end
+    for start, end, _ in groups(text, names):
+        if which(text[start:end]):
+            kept.append(text[position:start])
+            position = end
     return "".join(kept) + text[position:]
 
 
-def _groups(text: str, names: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
+def _supplied(text: str) -> str:
+    """`text` without the power of ground rails."""
+    grounds = set(_GROUND.findall(text))
+
+    def at_ground(group: str) -> bool:
+        rail = _RAIL.search(group)
+        return rail is not None and rail[1] in grounds
+
+    return without(text, _POWER, at_ground)
+
+
+def groups(text: str, names: tuple[str, ...]) -> Iterator[tuple[int, int, str]]:
     """Groups of these names, not those inside of one: begin, end, and what is in parentheses."""
     begin = re.compile(rf"\b(?:{'|'.join(names)})\s*\(([^)]*)\)\s*\{{")
     position = 0
@@ -187,14 +214,14 @@ def _groups(text: str, names: tuple[str, ...]) -> Iterator[tuple[int, int, str]]
 def _joined(texts: list[str]) -> str:
     """One library: the first, with the cells of the others and the templates that it has not."""
     first, *others = texts
-    known = {name for _, _, name in _groups(first, _TEMPLATES)}
+    known = {name for _, _, name in groups(first, _TEMPLATES)}
     more = []
     for text in others:
-        for begin, end, name in _groups(text, _TEMPLATES):
+        for begin, end, name in groups(text, _TEMPLATES):
             if name not in known:
                 known.add(name)
                 more.append(text[begin:end])
-        more += [text[begin:end] for begin, end, _ in _groups(text, ("cell",))]
+        more += [text[begin:end] for begin, end, _ in groups(text, ("cell",))]
     return "\n".join([first[:first.rindex("}")], *more, "}\n"])
 
 

@@ -15,6 +15,7 @@ from synth.memories import Memory
 _PERIOD = 1_000_000  # of the library's time units; only the slack matters
 _UNIT = re.compile(r"time_unit\s*:\s*\"?\s*(\d+)\s*([npf]s)")
 _NET = re.compile(r"(?m)^ +\d* +(\S+) \(net\)$")
+_SLEW = re.compile(r"(?m)^ +([\d.]+) +[\d.]+ +[\d.]+ [\^v] \S+/\S+ \(")
 _UNITS = re.compile(r"(?m)^\s*((?:time_unit|capacitive_load_unit|voltage_unit|current_unit|"
                     r"pulling_resistance_unit|leakage_power_unit)\b[^;]*;)")
 _SECONDS = {"ns": 1e-9, "ps": 1e-12, "fs": 1e-15}
@@ -28,6 +29,24 @@ _THRESHOLDS = [f"{side}_threshold_pct_{edge} : {percent};" for edge in ("rise", 
 def program() -> str | None:
     """Path of OpenSTA, if it is there."""
     return shutil.which("sta") or shutil.which("opensta")
+
+
+def opensta(commands: list[str], directory: Path, name: str) -> str:
+    """What OpenSTA says to `commands`, run in `directory`, where `name`.txt keeps it.
+
+    Raises
+    ------
+    SynthesisError : it is not there
+    """
+    sta = program()
+    if sta is None:
+        raise SynthesisError("OpenSTA is missing: install it (package opensta on Debian)")
+    (directory / f"{name}.tcl").write_text("\n".join([*commands, "exit"]) + "\n")
+    done = subprocess.run([sta, "-no_splash", "-exit", f"{name}.tcl"], cwd=directory, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    (directory / f"{name}.txt").write_text(done.stdout)
+    return done.stdout
 
 
 def critical_path(mapped: Mapped, library: Library) -> dict:
@@ -44,45 +63,54 @@ def critical_path(mapped: Mapped, library: Library) -> dict:
         critical_path_cells : cells on it
         fanout_buffers : how many were added
         critical_path_nets : the nets on it that have a name in the source
+    slew_ns : of the nets on it, the mean
 
     Raises
     ------
     SynthesisError : there is no OpenSTA, or it failed
     """
-    sta = program()
-    if sta is None:
-        raise SynthesisError("OpenSTA is missing: install it (package opensta on Debian)")
     directory, top = mapped.directory, mapped.hierarchy.top
     text, added = netlist(mapped).read_text(), 0
     if library.buffer:
         text, added = buffered(text, library.buffer, library.outputs)
     (directory / "timed.v").write_text(text)
     (directory / "srams.lib").write_text(_sram_library(mapped, library))
-    (directory / "timing.tcl").write_text("\n".join([
+    said = opensta([
         f"read_liberty {library.path}", "read_liberty srams.lib",
         "read_verilog timed.v", f"link_design {top}",
         f"create_clock -name clock -period {_PERIOD} [get_ports clk]",
         "set_input_delay 0 -clock clock [all_inputs]",
         "set_output_delay 0 -clock clock [all_outputs]",
-        "report_checks -path_delay max -format full -fields {net} -digits 5", "exit"]) + "\n")
-    done = subprocess.run([sta, "-no_splash", "-exit", "timing.tcl"], cwd=directory, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    (directory / "timing.txt").write_text(done.stdout)
-    return {**_path(done.stdout, _unit_ns(library.path)), "fanout_buffers": added}
+        "report_checks -path_delay max -format full -fields {slew net} -digits 5",
+    ], directory, "timing")
+    return {**_path(said, unit_ns(library.path)), "fanout_buffers": added}
 
 
-def netlist(mapped: Mapped) -> Path:
-    """The mapped design as one Verilog module, clock gates passed through."""
-    path = mapped.directory / "netlist.v"
+def netlist(mapped: Mapped, *, files: bool = True) -> Path:
+    """The mapped design as one Verilog module, clock gates passed through; without `files`
+    register files are black boxes."""
+    name = "netlist" if files else "open"
+    path = mapped.directory / f"{name}.v"
     if not path.exists():
         yosys.run([
             "read_verilog boxes.v", "blackbox winnow_sram_* winnow_regfile_*",
             *(f"read_rtlil {file.name}" for file in mapped.netlists),
+            *([] if files else ["blackbox winnow_regfile_*"]),
             f"hierarchy -top {mapped.hierarchy.top}", "flatten -noscopeinfo", "opt_clean -purge",
-            "splitnets -ports", "rename -wire", "write_verilog -noattr -noexpr -nohex netlist.part",
+            "splitnets -ports", "rename -wire",
+            f"write_verilog -noattr -noexpr -nohex {name}.part",
         ], mapped.directory)
-        (mapped.directory / "netlist.part").replace(path)
+        (mapped.directory / f"{name}.part").replace(path)
+    return path
+
+
+def open_netlist(mapped: Mapped, library: Library, *, files: bool) -> Path:
+    """`netlist` with the buffers that the timing has."""
+    text = netlist(mapped, files=files).read_text()
+    if library.buffer:
+        text, _ = buffered(text, library.buffer, library.outputs)
+    path = mapped.directory / ("buffered.v" if files else "open_buffered.v")
+    path.write_text(text)
     return path
 
 
@@ -116,7 +144,8 @@ def _sram(memory: Memory) -> list[str]:
     return [*lines, "}"]
 
 
-def _unit_ns(path: Path) -> float:
+def unit_ns(path: Path) -> float:
+    """The time unit of a library."""
     found = _UNIT.search(path.read_text())
     if not found:
         raise SynthesisError(f"{path}: no time_unit")
@@ -131,7 +160,9 @@ def _path(text: str, unit_ns: float) -> dict:
         tail = "\n".join(text.splitlines()[-8:])
         raise SynthesisError(f"OpenSTA found no path:\n{tail}")
     cells = len(re.findall(r"(?m)[\^v] \S+/\S+ \(", text))
+    slews = [float(slew) for slew in _SLEW.findall(text)]
     nets = [net for net in _NET.findall(text) if not re.fullmatch(r"_\d+_", net)]
     return {"critical_path_ns": round((_PERIOD - float(slack[1])) * unit_ns, 4),
             "from": begin[1], "to": end[1], "critical_path_cells": cells,
-            "critical_path_nets": nets}
+            "critical_path_nets": nets,
+            "slew_ns": round(sum(slews) / max(1, len(slews)) * unit_ns, 6)}

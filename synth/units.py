@@ -8,9 +8,10 @@ from amaranth.lib.wiring import Component
 from hdl.chip import Chip
 from hdl.control.unit import ControlUnit
 from hdl.external import ExternalPort
+from hdl.memory.regfile import RegisterFile
 from hdl.memory.scratchpad import Scratchpad
 from hdl.move.unit import MoveUnit
-from hdl.tensor.accumulate import AccumulatingTree
+from hdl.tensor.accumulate import AccumulatingTree, accumulator_layout
 from hdl.tensor.core import Core
 from hdl.tensor.drain import Drain
 from hdl.tensor.feed import Feed
@@ -43,6 +44,11 @@ def core(*, config: Config):
     return (Core if config.slot == 1 else SkippingCore)(config=config)
 
 
+def accumulators(*, config: Config):
+    """Those of a tree."""
+    return RegisterFile(width=accumulator_layout(config).size, depth=2 * config.block, reads=2)
+
+
 def scratchpad(*, config: Config):
     """The scratchpad with the ports that a chip of `config` has."""
     feeders = 2 * config.cores
@@ -62,6 +68,7 @@ def _macs(config: Config) -> int:
 UNITS = {
     "tree": Unit(lambda config: AccumulatingTree(config=config), lambda config: LANES, flat=True),
     "core": Unit(lambda config: core(config=config), lambda config: LANES * TREES),
+    "accumulators": Unit(lambda config: accumulators(config=config), lambda config: LANES),
     "feed": Unit(lambda config: Feed(config=config), _macs),
     "drain": Unit(lambda config: Drain(config=config), _macs),
     "tensor": Unit(lambda config: TensorUnit(config=config), _macs),

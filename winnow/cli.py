@@ -10,7 +10,7 @@ from isa.config import ConfigError
 from isa.instructions import INSTRUCTION_BYTES
 from synth.errors import SynthesisError
 from verif.build import ToolError
-from winnow import bench_commands, files, synthesis_commands
+from winnow import bench_commands, energy_commands, files, synthesis_commands
 from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
 from winnow.options import (
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     verilog.set_defaults(command=_verilog)
 
     synthesis_commands.add(commands)
+    energy_commands.add(commands)
 
     bench_commands.add(commands)
 

@@ -32,13 +32,27 @@ def run(unit: str, config: Config, target: str, paths: list[str], part: str) -> 
     match target:
         case "generic" | "published":
             return generic.run(unit, config, published=target == "published")
-        case "liberty":
-            return cells.run(unit, config, liberty.load(paths))
-        case "sky130":
-            library = liberty.load([liberty.sky130(os.environ.get("PDK_ROOT"))], "sky130")
-            return cells.run(unit, config, library)
+        case "liberty" | "sky130":
+            return cells.run(unit, config, library(target, paths))
         case _:
             return fpga.run(unit, config, target, part)
+
+
+def library(target: str, paths: list[str]) -> liberty.Library:
+    """The cell library of a target.
+
+    Raises
+    ------
+    SynthesisError : the target has none, or something is wrong with it
+    """
+    match target:
+        case "liberty":
+            return liberty.load(paths)
+        case "sky130":
+            return liberty.load([liberty.sky130(os.environ.get("PDK_ROOT"))], "sky130")
+        case _:
+            raise SynthesisError(f"target {target!r} has no cell library: liberty PATH... and "
+                                 "sky130 have one")
 
 
 def _measure(figures: dict) -> str:

@@ -15,8 +15,8 @@ def add(commands) -> None:
         "too), sky130 (by PDK_ROOT). Results are kept in build/synth.")
     config_options(synth)
     synth.add_argument("--unit", required=True,
-                       help="tree, core, feed, drain, tensor, vector, move, control, scratchpad, "
-                            "external or chip")
+                       help="tree, core, accumulators, feed, drain, tensor, vector, move, control, "
+                            "scratchpad, external or chip")
     synth.add_argument("--target", nargs="+", default=["generic"], metavar=("TARGET", "PATH"),
                        help="default: generic")
     synth.add_argument("--part", default="85k", help="of ecp5: 12k, 25k, 45k, 85k (%(default)s)")

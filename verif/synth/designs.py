@@ -38,13 +38,28 @@ _INPUT = ("direction : input; capacitance : 0.002; rise_capacitance : 0.002; "
           "fall_capacitance : 0.002;")
 
 
+def _power(rise: float, fall: float, pin: str = "") -> str:
+    """Internal power in pJ of an input, or of an output from `pin`; that of the ground rail is to
+    be left out."""
+    related, table = (f'related_pin : "{pin}";', "p") if pin else ("", "q")
+
+    def values(value: float) -> str:
+        row = f'"{value}, {value}"'
+        return f"({table}) {{ values ({', '.join([row] * (2 if pin else 1))}); }}"
+
+    return "".join(f"internal_power () {{ {related} {rail} rise_power {values(rise)} "
+                   f"fall_power {values(fall)} }} " for rail in ("", "related_pg_pin : VSS;"))
+
+
 def _gate(name: str, area: int, function: str, inputs: str, sense: str) -> str:
     pins = "".join(f"pin ({pin}) {{ {_INPUT} }}\n" for pin in inputs)
     arcs = " ".join(f'timing () {{ related_pin : "{pin}"; timing_sense : {sense}; {_TIMES} }}'
                     for pin in inputs)
     return (f"cell ({name}) {{ area : {area};\n{pins}"
             f'pin (Y) {{ direction : output; max_capacitance : 1; function : "{function}"; {arcs}\n'
-            'internal_power () { related_pin : "A"; } }\n}\n')
+            f"{''.join(_power(0.3, 0.1, pin) for pin in inputs)} }}\n"
+            f"leakage_power () {{ value : {area}; }}\n"
+            f'pg_pin (VSS) {{ pg_type : primary_ground; }}\n}}\n')
 
 
 HEAD = """library (small) { /* a comment { with a brace */
@@ -54,17 +69,24 @@ input_threshold_pct_rise : 50; input_threshold_pct_fall : 50; output_threshold_p
 output_threshold_pct_fall : 50; slew_lower_threshold_pct_rise : 20; slew_upper_threshold_pct_rise :
 80; slew_lower_threshold_pct_fall : 20; slew_upper_threshold_pct_fall : 80;
 nom_voltage : 1; nom_temperature : 25; nom_process : 1;
+operating_conditions (typical) { process : 1; temperature : 25; voltage : 1; }
+default_operating_conditions : typical;
 lu_table_template (t) { variable_1 : input_net_transition; variable_2 :
 total_output_net_capacitance; index_1 ("0.01, 0.1, 1"); index_2 ("0.001, 0.01, 0.1"); }
+power_lut_template (p) { variable_1 : input_transition_time; variable_2 :
+total_output_net_capacitance; index_1 ("0.01, 1"); index_2 ("0.001, 0.1"); }
+power_lut_template (q) { variable_1 : input_transition_time; index_1 ("0.01, 1"); }
 """
 _SETUP = " ".join(f"{name} (scalar) {{ values (\"0.05\"); }}" for name in
                   ("rise_constraint", "fall_constraint"))
 GATES = (_gate("INV", 1, "!A", "A", "negative_unate") + _gate("BUF", 2, "A", "A", "positive_unate")
          + _gate("NAND2", 3, "!(A&B)", "AB", "negative_unate"))
 FLIP_FLOP = f"""cell (DFF) {{ area : 10; ff (IQ, IQN) {{ clocked_on : "CK"; next_state : "D"; }}
-pin (CK) {{ {_INPUT} clock : true; }}
+pin (CK) {{ {_INPUT} clock : true; {_power(0.5, 0.5)} }}
+pg_pin (VSS) {{ pg_type : primary_ground; }} leakage_power () {{ value : 10; }}
 pin (D) {{ {_INPUT} timing () {{ related_pin : "CK"; timing_type : setup_rising; {_SETUP} }} }}
 pin (Q) {{ direction : output; max_capacitance : 1; function : "IQ";
-timing () {{ related_pin : "CK"; timing_type : rising_edge; {_TIMES} }} }} }}
+timing () {{ related_pin : "CK"; timing_type : rising_edge; {_TIMES} }}
+{_power(0.2, 0.6, "CK")} }} }}
 """
 LIBRARY = HEAD + GATES + FLIP_FLOP + "}\n"

@@ -79,7 +79,7 @@ def test_tree_is_within_its_bars():
 
 
 def test_errors(tmp_path):
-    with pytest.raises(SynthesisError, match="unit 'core2' is unknown: there are tree, core, feed"):
+    with pytest.raises(SynthesisError, match="unit 'core2' is unknown: there are tree, core, accu"):
         generic.run("core2", Config())
     with pytest.raises(SynthesisError, match="no_such_command"):
         yosys.run(["no_such_command"], tmp_path)

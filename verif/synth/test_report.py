@@ -70,15 +70,16 @@ def test_memories_are_named_by_their_shape():
 def test_path_of_a_timing_report():
     said = """Startpoint: core.word_reg (rising edge-triggered flip-flop clocked by clock)
 Endpoint: core.sum_reg (rising edge-triggered flip-flop clocked by clock)
-   0.10000    0.10000 ^ core.word_reg/Q (DFF)
+   0.04000    0.10000    0.10000 ^ core.word_reg/Q (DFF)
     2                        core.word[3] (net)
-   0.20000    0.30000 v _12_/Y (NAND2)
+   0.02000    0.20000    0.30000 v _12_/Y (NAND2)
     1                        _17_ (net)
    999996.5000   slack (MET)
 """
     assert timing._path(said, 1.0) == {"critical_path_ns": 3.5, "from": "core.word_reg",
                                        "to": "core.sum_reg", "critical_path_cells": 2,
-                                       "critical_path_nets": ["core.word[3]"]}
+                                       "critical_path_nets": ["core.word[3]"],
+                                       "slew_ns": 0.03}
     assert timing._path(said, 1e-3)["critical_path_ns"] == 0.0035
     with pytest.raises(SynthesisError, match="found no path:\nNo paths found"):
         timing._path("No paths found.", 1.0)

@@ -90,7 +90,7 @@ def measure(config: Config, network: Network, recipe: Recipe, *, dataset: Datase
         raise UserError(f"after {after} steps: must be 0 to {session.steps - 1}, data set "
                         f"{dataset.name} has {session.steps} steps of {recipe.batch} images")
     return one_step(session, Round(session.orders[0][after:after + 1], recipe.rate(0)),
-                    _trained(session, after), show=show)
+                    trained(session, after), show=show)
 
 
 def one_step(session: Session, work: Round, memory: np.ndarray, *, name: str | None = None,
@@ -117,7 +117,7 @@ def one_step(session: Session, work: Round, memory: np.ndarray, *, name: str | N
         return _step(session, driver, chip.memory, model.memory, predict)
 
 
-def _trained(session: Session, steps: int) -> np.ndarray:
+def trained(session: Session, steps: int) -> np.ndarray:
     """External memory after so many steps, of which nothing is left out: that is faster."""
     program = session.program
     dense = TrainingProgram(program.config, program.network, replace(program.recipe, skip="none"))
