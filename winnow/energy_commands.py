@@ -11,8 +11,8 @@ def add(commands) -> None:
     energy = commands.add_parser(
         "energy", help="energy of a multiply-add in a training step, by gates",
         description="Maps a unit to a cell library, runs operands of a training step through its "
-        "gates, checks what comes out, and weighs every change of a net with the library's power "
-        "(OpenSTA). Before layout: no wires, an ideal clock.")
+        "gates, checks what comes out, and weighs every change of a net with the tables of the "
+        "library. Before layout: no wires, an ideal clock.")
     config_options(energy)
     energy.add_argument("--unit", default="tree",
                         help="tree (default), or core with its accumulators")

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from isa.config import WORD_BYTES, Config, named
+from isa.config import Config, named
 from winnow.bench import sparsity
 from winnow.bench.layer import phases
-from winnow.compiler.placement import External
 from winnow.errors import UserError
 from winnow.host import ModelDevice
 
@@ -15,12 +14,9 @@ CONFIG = Config("two", cores=2, banks=16, scratchpad_kib=256, slot=4, reach=2)
 
 def on_model(config: Config, densities) -> list[sparsity.Result]:
     cases = list(phases(config, 32, 8, 8))
-    external = External()
-    external.region("program", sparsity.PROGRAM_BYTES)
-    external.region("operands", WORD_BYTES * config.words)
-    external.region("result", WORD_BYTES * max(case.result.words for case in cases))
-    bench = sparsity._Bench(config, *(ModelDevice(config, external.size) for _ in range(2)),
-                            external)
+    external = sparsity.memory(config, cases)
+    bench = sparsity.Bench(config, *(ModelDevice(config, external.size) for _ in range(2)),
+                           external)
     return [sparsity._compare(config, bench, case, mechanism, density,
                               np.random.default_rng(1))
             for case in cases for mechanism in case.mechanisms for density in densities]

@@ -53,18 +53,19 @@ class Phase:
                                 if "tiles" in self.sparse and name != "tiles")]
 
     def operation(self, skip: Skip) -> Operation:
+        """Leaves out what it may of `skip`."""
         operation = self.make()
-        operation.registers["tensor.mode"] = operation.registers["tensor.mode"] | {"skip": skip}
+        mode = operation.registers["tensor.mode"]
+        operation.registers["tensor.mode"] = mode | {"skip": mode["skip"] & skip}
         return operation
 
-    def operands(self, generator: np.random.Generator, mechanism: str,
-                 density: float) -> np.ndarray:
-        """The scratchpad: (words,), uint64."""
+    def operands(self, generator: np.random.Generator, densities: dict[str, float]) -> np.ndarray:
+        """The scratchpad, with that density of each sparse operand: (words,), uint64."""
         codes = np.zeros(self.config.words * WORD_BYTES, np.uint8)
         for buffer in (*self.dense, *self.sparse.values()):
             codes[_bytes(buffer)] = generator.integers(LEAST, MOST, WORD_BYTES * buffer.words) \
                 | SIGN * generator.integers(0, 2, WORD_BYTES * buffer.words)
-        for name in mechanism.split(" and "):
+        for name, density in densities.items():
             size = TREES * LANES if name == "tiles" else 1
             values = codes[_bytes(self.sparse[name])].reshape(-1, size)
             # exactly so many, at random places
@@ -94,8 +95,8 @@ def phases(config: Config, channels: int, size: int, images: int) -> Iterator[Ph
     shape = Shape(channels, size, size)
     layer = Layer("conv", shape, shape, KERNEL, 1, PADDING)
     for alone in (False, True)[:1 + (config.cores > 1)]:
-        yield from _convolutions(config, layer, images, alone)
-    yield from _updates(config, layer, images)
+        yield from convolutions(config, layer, images, alone)
+    yield from updates(config, layer, images)
 
 
 class _Places:
@@ -122,49 +123,57 @@ class _Places:
         return tile
 
 
-def _convolutions(config: Config, layer: Layer, images: int, alone: bool) -> Iterator[Phase]:
-    layouts, shape = Layouts.of(config), layer.output
-    part = Part.of(shape, range(images))
+def convolutions(config: Config, layer: Layer, images: int, alone: bool) -> Iterator[Phase]:
+    """FP, and BP of every `stride`-th pixel; with `alone` each core is a group.
+
+    `images` are a multiple of `Config.slot`. `UserError` where they do not fit."""
+    layouts = Layouts.of(config)
+    below, above = (Part.of(shape, range(images)) for shape in (layer.input, layer.output))
     cores = 1 if alone else None
     grouped = {"cores": 1 if alone else config.cores, "groups": config.cores if alone else 1}
     for name in ("FP", "BP"):
         places = _Places(config)
         weights = places.put(Buffer("weights", layer.tiles * TREES))
-        maps = places.tile("maps", part, shape, layouts.maps)
-        stream = places.tile("errors", part, shape, layouts.errors) if name == "BP" else maps
-        out = places.tile("results", part, shape,
-                          layouts.maps if name == "FP" else layouts.errors)
+        maps = places.tile("maps", below, layer.input, layouts.maps)
         if name == "FP":
+            out = places.tile("results", above, layer.output, layouts.maps)
+
             def make(x=maps, w=weights, y=out):
                 return nests.forward(config, layer, x, w, y, None, None, cores=cores)
             yield Phase(name, config, **grouped, make=make, result=out.buffer, dense=[],
                         sparse={"tiles": weights, "elements": maps.buffer})
         else:
-            def make(dy=stream, w=weights, dx=out, mask=maps):
+            errors = places.tile("errors", above, layer.output, layouts.errors)
+            out = places.tile("results", below, layer.input, layouts.errors)
+
+            def make(dy=errors, w=weights, dx=out, mask=maps):
                 return nests.backward(config, layer, dy, w, dx, 0, 0, Beside(mask=mask),
                                       cores=cores)
             yield Phase(name, config, **grouped, make=make, result=out.buffer,
-                        dense=[stream.buffer], sparse={"tiles": weights, "outputs": maps.buffer})
+                        dense=[errors.buffer], sparse={"tiles": weights, "outputs": maps.buffer})
 
 
-def _updates(config: Config, layer: Layer, images: int) -> Iterator[Phase]:
-    """The weight gradient with zero activations, and that of pruned weights."""
-    layouts, shape = Layouts.of(config), layer.output
-    part, rows = Part.of(shape, range(images)), layer.tiles * TREES
+def updates(config: Config, layer: Layer, images: int) -> Iterator[Phase]:
+    """The weight gradient with zero activations, and that of pruned weights: of the columns of the
+    kernel that take the first pixel, where the stride is more than 1.
+
+    `images` are a multiple of 8. `UserError` where they do not fit."""
+    layouts, rows = Layouts.of(config), layer.tiles * TREES
+    below, above = (Part.of(shape, range(images)) for shape in (layer.input, layer.output))
     for mechanism in ("elements", "outputs"):
         places = _Places(config)
-        x = TurnedTile.new(config, "turned maps", part, shape, 1, inside=mechanism == "outputs")
+        x = TurnedTile.new(config, "turned maps", below, layer.input, layer.stride,
+                           inside=mechanism == "outputs")
         places.put(x.buffer)
-        dy = places.tile("errors", part, shape, layouts.errors)
+        dy = places.tile("errors", above, layer.output, layouts.errors)
         gradient = places.put(Buffer("gradient", rows * GROUP_WORDS))
         live = None
         if mechanism == "outputs":
             live = LiveWeights(places.put(Buffer("live weights", rows)))
 
         def make(x=x, dy=dy, gradient=gradient, live=live):
-            (operation,) = turned.weight_gradient(config, layer, x, dy, range(shape.height),
-                                                  gradient, 0, nests.ALL, live=live)
-            return operation
+            return turned.weight_gradient(config, layer, x, dy, range(layer.output.height),
+                                          gradient, 0, nests.ALL, live=live)[0]
         sparse = live.buffer if live else x.buffer
         dense = [dy.buffer] + ([x.buffer] if live else [])
         yield Phase("WU", config, config.cores, 1, make, gradient, dense, {mechanism: sparse})

@@ -66,7 +66,7 @@ def check(densities: list[float]) -> None:
             raise UserError(f"density = {density}: must be above 0, at most 1")
 
 
-class _Bench:
+class Bench:
     """Runs programs on the Verilog and on the model.
 
     Parameters
@@ -104,6 +104,27 @@ class _Bench:
         return chip[where].tobytes(), bool(np.array_equal(chip, model))
 
 
+    def compare(self, case: Phase, skip: Skip) -> tuple[dict[str, int], dict[str, int], bool]:
+        """The operation with nothing left out, and with `skip`: counters of both, and whether every
+        byte is equal, to the model's and to one another, and every multiply-add counted once."""
+        found = []
+        for kinds in (Skip.NONE, skip):
+            counters = self.run([case.operation(kinds)])
+            found.append((counters, *self.result(case.result)))
+        (dense, expected, same), (sparse, result, too) = found
+        counted = dense["macs"] == sparse["macs"] + sum(sparse[name] for name in SKIPPED)
+        return dense, sparse, same and too and expected == result and counted
+
+
+def memory(config: Config, cases: list[Phase]) -> External:
+    """Where a program, the scratchpad before it, and a result lie."""
+    external = External()
+    external.region("program", PROGRAM_BYTES)
+    external.region("operands", WORD_BYTES * config.words)
+    external.region("result", WORD_BYTES * max(case.result.words for case in cases))
+    return external
+
+
 def measure(config: Config, channels: int, size: int, images: int, densities: list[float], *,
             seed: int = 0, show: bool = True) -> Iterator[Result]:
     """All phases and mechanisms at all densities.
@@ -118,14 +139,11 @@ def measure(config: Config, channels: int, size: int, images: int, densities: li
     """
     check(densities)
     cases = list(phases(config, channels, size, images))
-    external = External()
-    external.region("program", PROGRAM_BYTES)
-    external.region("operands", WORD_BYTES * config.words)
-    external.region("result", WORD_BYTES * max(case.result.words for case in cases))
+    external = memory(config, cases)
     total = sum(len(case.mechanisms) for case in cases) * len(densities)
     with simulated(config, external.size, show=show, seed=seed + 1) as chip, \
             progress.bar(show, total=total, desc="operations") as bar:
-        bench = _Bench(config, chip, ModelDevice(config, external.size), external)
+        bench = Bench(config, chip, ModelDevice(config, external.size), external)
         for number, case in enumerate(cases):
             for mechanism, density in product(case.mechanisms, densities):
                 generator = np.random.default_rng([seed, number, round(1000 * density)])
@@ -133,23 +151,18 @@ def measure(config: Config, channels: int, size: int, images: int, densities: li
                 bar.update()
 
 
-def _compare(config: Config, bench: _Bench, case: Phase, mechanism: str, density: float,
+def _compare(config: Config, bench: Bench, case: Phase, mechanism: str, density: float,
              generator: np.random.Generator) -> Result:
     """One operation, with nothing left out and then with `mechanism`."""
-    bench.load(case.operands(generator, mechanism, density))
-    found = {}
-    for skip in (Skip.NONE, MECHANISMS[mechanism]):
-        counters = bench.run([case.operation(skip)])
-        found[skip] = counters, *bench.result(case.result)
-    (dense, expected, _), (sparse, result, equal) = found.values()
+    bench.load(case.operands(generator, dict.fromkeys(mechanism.split(" and "), density)))
+    dense, sparse, equal = bench.compare(case, MECHANISMS[mechanism])
     done = sparse["macs"]
     cycles, before = (counters["tensor_busy"] + ISSUE for counters in (sparse, dense))
-    counted = dense["macs"] == done + sum(sparse[name] for name in SKIPPED)
     return Result(
         case.name, mechanism, case.cores, case.groups, density, round(done / dense["macs"], 4),
         cycles, before, round(cycles / before, 4),
         round(done / (cycles * config.macs_per_cycle), 4), done,
-        *(sparse[name] for name in SKIPPED), equal=equal and expected == result and counted)
+        *(sparse[name] for name in SKIPPED), equal=equal)
 
 
 def table(results: list[Result]) -> str:
