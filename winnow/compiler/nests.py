@@ -148,8 +148,9 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
     most.
     """
     g = grouping(config, y.shape.blocks, x.images, y.shape.height, cores)
-    cut = Cut.of(config.block, g.rows, y.shape.width, g.images, exact=g.by_rows)
     s, k, pad, xs, ys = layer.stride, layer.kernel, layer.padding, x.strides, y.strides
+    cut = Cut.of(config.block, g.rows, y.shape.width, g.images, exact=g.by_rows,
+                 widest=_widest(config, ys.column))
     tile = TREES * k * k  # words from one channel block's weights to the next
     tiles = tile * x.shape.blocks  # of one output block's
     statistics = stats_words(config)
@@ -201,6 +202,15 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
         reads.append(stats)
         writes.append(stats)
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, reads, writes)
+
+
+def _widest(config: Config, step: int) -> int | None:
+    """Columns of a block whose outputs lie so many words apart, if not as many as there are.
+
+    A drain that writes at half the pace of a move takes a bank from it again and again: the move
+    falls behind to that pace. Where a block goes back to the next row the move gets past.
+    """
+    return config.banks // (2 * step) if 2 * step == config.axi_words else None
 
 
 def slot_of(config: Config, x: Tile) -> int:

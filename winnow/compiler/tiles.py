@@ -162,9 +162,13 @@ class Cut:
         return cls(*best, *blocks(best), far=True)
 
     @classmethod
-    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False) -> "Cut":
-        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row."""
+    def of(cls, block: int, rows: int, columns: int, images: int, exact: bool = False,
+           widest: int | None = None) -> "Cut":
+        """Blocks of up to `block` positions; with `exact` none reaches beyond the last row. They
+        are `widest` columns wide at most, if that divides the columns."""
         width = min(columns, block)
+        if widest and columns % widest == 0:
+            width = min(width, widest)
         heights = [h for h in range(1, min(rows, block // width) + 1)
                    if not exact or rows % h == 0]
         height = min(heights, key=lambda h: (-(-rows // h) * max(h * width, LANES), -h))
