@@ -142,7 +142,7 @@ def random_vector(draw) -> dict:
     return registers(Unit.VECTOR, **values)
 
 
-@pytest.mark.parametrize("datapaths", [1, 2])
+@pytest.mark.parametrize("datapaths", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_random_vector_operations(datapaths):
     config = SMALL.with_(vector_datapaths=datapaths)
     draw = seeds.generator(f"vector cycles {datapaths}")

@@ -19,25 +19,30 @@ CONFIGS = {
     "e5m2": {**SMALL, "block": 16, "tree_stages": 3, "mode": "e5m2", "accumulator_bits": 88},
 }
 
-SLOW = ("four_e5m2", "long_slots")
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CONFIGS]
+SLOW = ("four_e5m2", "long_slots", "e5m2")
 
 
-@pytest.mark.parametrize("name", NAMES)
+def names(*but: str) -> list:
+    """Of all configurations but some, the long ones marked."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+            for name in CONFIGS if name not in but]
+
+
+@pytest.mark.parametrize("name", names())
 def test_operations(name):
     config = CONFIGS[name]
     bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_unit",
               parameters={"config": config})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_random(name):
     config = CONFIGS[name]
     bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_random",
               parameters={"config": config, "count": 120})
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "e5m2"])
+@pytest.mark.parametrize("name", names("e5m2"))
 def test_groups(name):
     config = CONFIGS[name]
     bench.run(TensorUnit(config=Config(**config)), "verif.tensor.bench_groups",
