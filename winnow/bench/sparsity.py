@@ -103,7 +103,6 @@ class Bench:
         where = self.external.slice("result")
         return chip[where].tobytes(), bool(np.array_equal(chip, model))
 
-
     def compare(self, case: Phase, skip: Skip) -> tuple[dict[str, int], dict[str, int], bool]:
         """The operation with nothing left out, and with `skip`: counters of both, and whether every
         byte is equal, to the model's and to one another, and every multiply-add counted once."""
