@@ -69,6 +69,7 @@ async def wide(dut):
         source.put(items)
         assert await sink.receive(len(items)) == expected(items, memory.words, WORDS)
     await source.drain()
+    memory.stall = source.stall = sink.stall = 0
     source.put([{"address": 1, "inside": 0, "last": 0}, {"address": WORDS + 1, "inside": 1}])
     await streams.cycles(dut, 10)
     assert dut.trap.value == 1, "not a multiple"

@@ -19,7 +19,7 @@ CONFIGS = {
     "e5m2": {**SMALL, "block": 16, "tree_stages": 3, "mode": "e5m2", "accumulator_bits": 88},
 }
 
-SLOW = ("four_e5m2", "long_slots", "e5m2")
+SLOW = ("smallest", "four", "four_e5m2", "long_slots", "e5m2")
 
 
 def names(*but: str) -> list:

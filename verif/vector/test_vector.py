@@ -12,9 +12,9 @@ from verif.vector.fixtures import StalledVector
 
 
 @pytest.mark.parametrize("name, config, operations, groups", [
-    ("main", {"scratchpad_kib": 16}, 200, 60),
+    ("main", {"scratchpad_kib": 16}, 120, 60),
     ("least", {"scratchpad_kib": 1}, 60, 3),
-    ("two", {"scratchpad_kib": 16, "vector_datapaths": 2}, 200, 60),
+    ("two", {"scratchpad_kib": 16, "vector_datapaths": 2}, 120, 60),
     pytest.param("four", {"scratchpad_kib": 16, "vector_datapaths": 4, "banks": 32}, 200, 60,
                  marks=pytest.mark.slow),
 ])
