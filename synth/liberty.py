@@ -12,12 +12,18 @@ from hdl.cache import cached, digest
 from synth.errors import SynthesisError
 from synth.fanout import Buffer
 
+
+def numeric(name: str) -> re.Pattern:
+    """Finds a number that is called `name`."""
+    return re.compile(rf"\b{name}\s*:\s*\"?([\d.eE+-]+)")
+
+
 _GZIP = b"\x1f\x8b"
+_AREA = numeric("area")
 _COMMENT = re.compile(r"(?s)/\*.*?\*/")
 _CELL = re.compile(r"\bcell\s*\(\s*\"?([^\s\")]+)\"?\s*\)\s*\{")
 _FLIP_FLOP = re.compile(r"\bff(?:_bank)?\s*\(")
 _LATCH = re.compile(r"\blatch(?:_bank)?\s*\(")
-_AREA = re.compile(r"\barea\s*:\s*\"?([\d.eE+-]+)")
 _DIRECTION = re.compile(r"\bdirection\s*:\s*\"?(\w+)")
 _FUNCTION = re.compile(r"\bfunction\s*:\s*\"([^\"]+)\"")
 _BRACE = re.compile(r"[{}]")

@@ -15,12 +15,11 @@ import numpy as np
 
 from synth.errors import SynthesisError
 from synth.gates import Gate, function
-from synth.liberty import Library, bodies, groups
+from synth.liberty import Library, bodies, groups, numeric
 
 _WHEN = re.compile(r"\bwhen\s*:\s*\"([^\"]+)\"")
 _RELATED = re.compile(r"\brelated_pin\s*:\s*\"?([^\s\";]+)")
-_VALUE = re.compile(r"\bvalue\s*:\s*\"?([\d.eE+-]+)")
-_LEAKAGE = re.compile(r"\bcell_leakage_power\s*:\s*\"?([\d.eE+-]+)")
+_VALUE, _LEAKAGE = numeric("value"), numeric("cell_leakage_power")
 _INDEX = re.compile(r"\bindex_(\d)\s*\(([^)]*)\)")
 _VALUES = re.compile(r"\bvalues\s*\(([^)]*)\)")
 _VARIABLE = re.compile(r"\bvariable_(\d)\s*:\s*\"?(\w+)")

@@ -8,6 +8,7 @@ from winnow import files
 from winnow.errors import UserError
 from winnow.options import (
     chosen_config,
+    chosen_dataset,
     chosen_recipe,
     config_options,
     data_options,
@@ -102,14 +103,13 @@ def _gemm(options) -> int:
 
 
 def _phases(options) -> int:
-    from winnow import datasets, network
+    from winnow import network
     from winnow.bench import phases
 
     chip, recipe = _chip(options), chosen_recipe(options)
     if options.batch is not None:
         recipe = replace(recipe, batch=options.batch)
-    dataset = options.data and datasets.load(options.data, options.data_path,
-                                             options.train_images, options.test_images)
+    dataset = options.data and chosen_dataset(options)
     step = phases.measure(chip, network.named(options.net), recipe, dataset=dataset,
                           after=options.after)
     print(phases.table(step))

@@ -15,6 +15,7 @@ from winnow.errors import UserError
 from winnow.host import DeviceError, NanInSum, TrapRaised
 from winnow.options import (
     chosen_config,
+    chosen_dataset,
     chosen_recipe,
     config_options,
     data_options,
@@ -134,7 +135,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> int:
-    from winnow import datasets
     from winnow.run import run
 
     if options.waves and options.device == "model":
@@ -144,8 +144,7 @@ def _run(options) -> int:
     recipe = chosen_recipe(options)
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
-    dataset = datasets.load(options.data, options.data_path, options.train_images,
-                            options.test_images)
+    dataset = chosen_dataset(options)
     report = run(chosen_config(options), options.net, dataset, recipe, seed=options.seed,
                  device=options.device, out=options.out, waves=options.waves)
     print(report.text())

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from winnow import files
-from winnow.options import chosen_config, chosen_recipe, config_options, data_options, skip_option
+from winnow.options import (
+    chosen_config,
+    chosen_dataset,
+    chosen_recipe,
+    config_options,
+    data_options,
+    skip_option,
+)
 
 
 def add(commands) -> None:
@@ -36,7 +43,7 @@ def add(commands) -> None:
 
 
 def _energy(options) -> None:
-    from winnow import datasets, network, synthesis
+    from winnow import network, synthesis
     from winnow.energy import measure, step
 
     if options.json:
@@ -44,10 +51,9 @@ def _energy(options) -> None:
     counted = options.step and step.read(options.step)
     target, *paths = options.target
     library = synthesis.library(target, paths)
-    dataset = datasets.load(options.data, options.data_path, options.train_images,
-                            options.test_images)
     report = measure.measure(options.unit, chosen_config(options), library,
-                             network.named(options.net), chosen_recipe(options), dataset,
+                             network.named(options.net), chosen_recipe(options),
+                             chosen_dataset(options),
                              after=options.after, cycles=options.cycles, node=options.node,
                              counted=counted)
     print(measure.table(report))

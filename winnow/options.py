@@ -69,3 +69,11 @@ def chosen_recipe(options) -> Recipe:
     """That of the network, with --skip."""
     recipe = recipe_for(options.net)
     return recipe if options.skip is None else replace(recipe, skip=options.skip)
+
+
+def chosen_dataset(options):
+    """That of --data, as much of it as is asked for: a `winnow.datasets.Dataset`."""
+    from winnow import datasets
+
+    return datasets.load(options.data, options.data_path, options.train_images,
+                         options.test_images)

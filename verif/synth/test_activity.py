@@ -3,20 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from hdl import cache
-from synth import gates, liberty, netlist
+from synth import gates, netlist
 from synth.activity import WARM, WORD, Simulation, pack, unpack
 from synth.errors import SynthesisError
 from verif.seeds import generator
-from verif.synth.designs import LIBRARY
-
-
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "BUILD", tmp_path / "build")
-    path = tmp_path / "small.lib"
-    path.write_text(LIBRARY)
-    return liberty.load([path])
 
 
 @pytest.mark.parametrize("text, meant", [

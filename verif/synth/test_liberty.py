@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hdl import cache
 from hdl.emit import emit_design
 from isa.config import Config
 from synth import cells, liberty, timing
@@ -14,14 +13,6 @@ from synth.mapping import map_design
 from verif.synth.designs import FLIP_FLOP, GATES, HEAD, LIBRARY, Chain
 
 LIBRARIES = os.environ.get("WINNOW_LIBERTY")  # a folder with the files that are named below
-
-
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "BUILD", tmp_path / "build")
-    path = tmp_path / "small.lib"
-    path.write_text(LIBRARY)
-    return liberty.load([path])
 
 
 def test_cells_are_told_apart(library):

@@ -6,7 +6,7 @@ from math import log2
 
 import numpy as np
 
-from isa.config import LANES, TREES, WORD_BYTES, Config
+from isa.config import WORD_BYTES, Config
 from winnow import progress
 from winnow.bench import operands, reference
 from winnow.bench.lowering import lower
@@ -125,7 +125,7 @@ def _result(config: Config, job: Job, counters: dict[str, int], equal: bool) -> 
     shape, cycles = job.shape, counters["tensor_busy"] + ISSUE
     return Result(
         shape.m, shape.n, shape.k, config.cores, cycles, counters["macs"],
-        round(shape.macs / (TREES * LANES * config.cores * cycles), 4),
+        round(shape.macs / (config.macs_per_cycle * cycles), 4),
         counters["words_read"], counters["words_written"], job.lowered.predicted + ISSUE, equal)
 
 

@@ -19,8 +19,6 @@ from winnow.host import Device, Driver, ModelDevice
 from winnow.network import Network
 from winnow.session import Round, Session
 
-LANES = 64  # multiply-adds of a core and cycle
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -147,7 +145,7 @@ def _step(session: Session, driver: Driver, memory, model, predict: bool) -> Ste
     plan = schedule(config, program.instructions(1, program.recipe.rate(0))) if predict else None
     predicted = _spans(plan) if plan else {}
     counters, tags = driver.counters(), driver.tag_counters()
-    batch, lanes = program.recipe.batch, LANES * config.cores
+    batch, lanes = program.recipe.batch, config.macs_per_cycle
     phases = []
     for tag, group in enumerate(program.counted):
         found, macs = tags[tag], batch * sum(program.layers[i].macs for i in group.layers)

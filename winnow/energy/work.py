@@ -104,7 +104,7 @@ def block(operation: Operation, words: np.ndarray, number: int) -> Work:
     else:
         live = np.ones((positions, TREES), bool)
         if mode["skip"] & Skip.OUTPUTS:
-            live = _live_outputs(operation, words, at)
+            live = _live_outputs(operation, words, number)
         chosen = _positions(operation, stream[kept], tiles[kept], live)
     zero = np.zeros(chosen["position"].shape, object)
     found = Work(**chosen, formats=formats, before=zero, product=zero, dense=dense)
@@ -143,12 +143,11 @@ def _positions(operation: Operation, stream: np.ndarray, tiles: np.ndarray,
             "position": np.tile(walk, (passes, 1)), "live": np.tile(works, (passes, 1))}
 
 
-def _live_outputs(operation: Operation, words: np.ndarray, at: dict[str, int]) -> np.ndarray:
-    """bool (positions, TREES): which outputs of the first core have a mask that is not zero."""
+def _live_outputs(operation: Operation, words: np.ndarray, number: int) -> np.ndarray:
+    """bool (positions, TREES): which outputs of the first core have a mask that is not zero, in a
+    block."""
     mask = as_bytes(operation.drain.mask.read(words))
     mask = mask.reshape(operation.blocks, -1, operation.positions, TREES)
-    number = np.ravel_multi_index([at[loop] for loop in BLOCKS[::-1]],
-                                  [operation.counts[loop] for loop in BLOCKS[::-1]])
     return ~floats.element_zero(mask[number, 0])
 
 
