@@ -1,25 +1,22 @@
 """Accuracy in FP8 beside binary32: the same initial weights, order of images, rates, momentum."""
 
+import functools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-import sim
-from isa.assembler import to_bytes
 from verif import build, reference
 from verif.system.networks import float_network
 from winnow import files
 from winnow.run import progress_bar, runner
-from winnow.session import Session
+from winnow.session import Round, Session
 
 AT_ONCE = 64  # test images
+BEGINNING = 3  # steps that tell runs apart
 RESULT = "result.json"
-# Modules of sim that tell cycles and no bits.
-CYCLES = {"contention", "cycles", "draining", "estimate", "feeding", "schedule", "tensor_traffic",
-          "traffic"}
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
@@ -89,18 +86,32 @@ def kept(precision: Callable[[Session], tuple[float, float]], session: Session):
 
 
 def _content(precision, session: Session) -> Iterator[str | bytes | Path]:
-    """Everything that a result depends on."""
-    program, recipe = session.program, session.program.recipe
-    yield repr((program.config, program.network, recipe, session.seed))
+    """What tells runs apart. A run on the model is known by what it is asked for and by the bits of
+    its beginning: another schedule of the same sums is the same run."""
+    yield repr((session.program.network, session.program.recipe, session.seed))
     yield session.dataset.content_hash()
     yield from (np.concatenate(session.orders).tobytes(),
                 *(w.tobytes() for w in session.weights if w is not None))
-    if precision is not binary32:
-        yield to_bytes(program.instructions(1, recipe.rate(0)))
-        yield to_bytes(program.instructions(1, None))
-    package = reference if precision is binary32 else sim
-    yield from sorted(path for path in Path(package.__file__).parent.glob("*.py")
-                      if path.stem not in CYCLES)
+    if precision is binary32:
+        yield from sorted(Path(reference.__file__).parent.glob("*.py"))
+    else:
+        yield _beginning(session)
+
+
+@functools.lru_cache(maxsize=1)
+def _beginning(session: Session) -> str:
+    """The first steps and a batch of tests on the model: weights, scores, multiply-adds."""
+    first = replace(session.rounds[0], images=session.rounds[0].images[:BEGINNING])
+    test = Round(session.test_order[:1], None)
+    with runner(session, "model") as model, progress_bar(BEGINNING) as bar:
+        memory = model.device.memory
+        session.place(memory)
+        model.run(first, bar)
+        weights = session.weight_hash(memory)
+        model.run(test, bar)
+        macs = {name: count for name, count in model.counters.items() if "macs" in name
+                or "skipped" in name}
+        return repr((weights, session.scores(memory, 1).tobytes(), sorted(macs.items())))
 
 
 class _Planes:
