@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdl import cache
 from isa import config
-from verif import build
 from verif.system import paired
 from winnow import datasets, network
 from winnow.compiler.recipe import Recipe, recipe_for
@@ -122,7 +122,7 @@ def test_both_begin_at_the_same_loss(loss):
 
 
 def test_a_run_is_made_once_and_another_run_anew(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(cache, "BUILD", tmp_path)
     made = []
 
     def precision(session):
