@@ -22,23 +22,25 @@ T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8
 
 @dataclass(frozen=True)
 class Paired:
-    """Accuracies by seed, and the mean of FP8 less binary32 with its 95 % interval."""
+    """Accuracies by seed of two kinds of training, and the mean of the first less the second with
+    its 95 % interval."""
 
-    fp8: list[float]
-    binary32: list[float]
+    ours: list[float]
+    theirs: list[float]
+    names: tuple[str, str] = ("FP8", "binary32")
 
     @property
     def interval(self) -> tuple[float, float, float]:
         """Mean difference, and the two ends that Student's t gives."""
-        d = np.subtract(self.fp8, self.binary32)
+        d = np.subtract(self.ours, self.theirs)
         half = T_95[d.size - 1] * d.std(ddof=1) / np.sqrt(d.size)
         return tuple(float(v) for v in (d.mean(), d.mean() - half, d.mean() + half))
 
     def __str__(self):
         mean, low, high = (f"{value:+.2%}" for value in self.interval)
         rows = [f"{name:<9}" + " ".join(f"{value:.2%}" for value in values)
-                for name, values in (("FP8", self.fp8), ("binary32", self.binary32))]
-        return "\n".join([*rows, f"FP8 less binary32 {mean}, 95 % from {low} to {high}"])
+                for name, values in zip(self.names, (self.ours, self.theirs), strict=True)]
+        return "\n".join([*rows, f"{' less '.join(self.names)} {mean}, 95 % from {low} to {high}"])
 
 
 def fp8(session: Session) -> tuple[float, float]:

@@ -3,40 +3,23 @@
 CIFAR-10 is read from the path in WINNOW_CIFAR10. With -s the figures are shown.
 """
 
-import os
 from dataclasses import replace
-from math import cos, pi
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hdl import cache
-from isa import config
 from verif.system import paired
-from winnow import datasets, network
-from winnow.compiler.recipe import Recipe, recipe_for
-from winnow.compiler.training import TrainingProgram
-from winnow.datasets import Dataset
+from verif.system.studies import SEEDS, cifar16, sessions, study
+from winnow import datasets
+from winnow.compiler.recipe import recipe_for
 from winnow.session import Session
 
-SEEDS = range(5)
 DIGITS_LEAST = 0.96
 DIGITS_LOSS = 0.01  # of accuracy, that FP8 may cost
 CIFAR_LOSS = 0.01
 CIFAR_LEAST = 0.4  # ten classes
-EPOCHS = {"vgg7": 2, "resnet8": 4}
-RATE = {"vgg7": 0.015, "resnet8": 0.05}  # in VGG-7 a rate of 0.05 leaves fc1 nearly dead
-PATH = "WINNOW_CIFAR10"
 CIFAR_NETWORKS = ("vgg7", "resnet8")
-
-
-def sessions(dataset: Dataset, net: str, chip: str, recipe: Recipe, seeds) -> list[Session]:
-    """On a chip without slots, and with nothing left out: the model is faster, the bits are the
-    same (test_layouts.py)."""
-    program = TrainingProgram(config.named(chip).with_(slot=1, reach=0),
-                              datasets.network_for(network.named(net), dataset), recipe)
-    return [Session(program, dataset, seed) for seed in seeds]
 
 
 def compare(runs: list[Session], what: str) -> paired.Paired:
@@ -48,29 +31,12 @@ def compare(runs: list[Session], what: str) -> paired.Paired:
     return result
 
 
-def cifar16(train: int | None = None, test: int | None = None) -> Dataset:
-    if PATH not in os.environ:
-        pytest.skip(f"{PATH} is not set: the path of CIFAR-10, an .npz file or its folder")
-    return datasets.load("cifar16", Path(os.environ[PATH]), train, test)
-
-
 @pytest.mark.slow
 def test_digits_beside_binary32():
     result = compare(sessions(datasets.load("digits"), "digits", "small", recipe_for("digits"),
                               SEEDS), "digits")
-    assert min(result.fp8) >= DIGITS_LEAST
+    assert min(result.ours) >= DIGITS_LEAST
     assert result.interval[0] >= -DIGITS_LOSS
-
-
-def study(net: str, seeds) -> list[Session]:
-    recipe = replace(recipe_for(net), epochs=EPOCHS[net], rates=cosine(RATE[net], EPOCHS[net]))
-    return sessions(cifar16(), net, "bench", recipe, seeds)
-
-
-def cosine(rate: float, epochs: int) -> tuple[tuple[int, float], ...]:
-    """Learning rates by epoch: half a wave from `rate` down to nearly nothing."""
-    return tuple((epoch, round(rate * (1 + cos(pi * (epoch + 0.5) / epochs)) / 2, 5))
-                 for epoch in range(epochs))
 
 
 @pytest.mark.slow
