@@ -10,7 +10,7 @@ from verif.system import paired
 from verif.system.studies import SEEDS, Trained, study, trained
 from winnow.compiler.pruning.rule import Pruning
 
-LASSO = Pruning("group", ((0, 0.38),), shrink=1.0)  # regrown groups are not zero at the end
+LASSO = Pruning("group", ((0, 0.36),), shrink=1.0)  # regrown groups are not zero at the end
 LEAST_ZERO = 0.6
 LASSO_LOSS = 0.015
 DENSITIES = (0.5, 0.2, 0.1)
