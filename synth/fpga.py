@@ -27,7 +27,7 @@ class Family:
 FAMILIES = {
     "ecp5": Family(
         ("read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
-         "synth_lattice -family ecp5 -noflatten -run coarse:check"),
+         "synth_lattice -family ecp5 -noflatten -nowidelut -run coarse:check"),
         # a carry cell is two lookup tables; a memory cell four, and two that drive its write port
         {"lut4": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}, "flip_flops": {"TRELLIS_FF": 1},
          "carry": {"CCU2C": 1}, "lut_memories": {"TRELLIS_DPR16X4": 1},

@@ -6,19 +6,22 @@ fewer cells (docs/results.md).
 """
 
 import json
-import re
+import sys
 import time
+from pathlib import Path
 
+from hdl.cache import digest
 from hdl.emit import Emitted
 from isa.config import Config
-from synth import yosys
+from synth import depth
 from synth.design import emitted
 from synth.figures import figures
 from synth.mapping import Mapped, Mapping, map_design
+from synth.memories import Memory
 from synth.units import unit
 
 GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX"
-_ABC = "strash;&get,-n;&fraig,-x;&put;scorr;&get,-n;&nf,-R,10;&put"
+_ABC = "strash;&get,-n;&fraig,-x;&put;scorr;&get,-n;&nf,-D,1;&put"
 _CLEAN = ("opt_clean", "clean -purge")
 
 
@@ -26,7 +29,7 @@ def mapping(*, published: bool = False) -> Mapping:
     """The generic mapping; with `published` by ABC's own script, as peers were measured."""
     abc = f"abc -g {GATES}" + ("" if published else f" -script +{_ABC}")
     return Mapping("published" if published else "generic",
-                   ("synth -noabc -run coarse:check", abc, *_CLEAN))
+                   ("synth -noabc -run coarse:check", abc, *_CLEAN), json=True)
 
 
 def run(name: str, config: Config, *, published: bool = False) -> dict:
@@ -57,31 +60,19 @@ def measure(design: Emitted, how: Mapping, *, flat: bool, about: dict, macs: int
 
 
 def _depth(mapped: Mapped) -> dict:
-    """The longest paths, of the whole design as one module."""
-    directory, top = mapped.directory, mapped.hierarchy.top
-    begin = time.monotonic()
-    if not (directory / "depth.json").exists():
-        yosys.run_all({name: [
-            "read_verilog -lib boxes.v",
-            *(f"read_rtlil {path.name}" for path in mapped.netlists),
-            *boxes,
-            f"hierarchy -top {top}",
-            "flatten -noscopeinfo",
-            f"tee -q -o {name}.txt ltp -noff * t:winnow_* %d",
-        ] for name, boxes in (("depth", ["blackbox winnow_regfile_*"]), ("depth_files", []))},
-            directory)
-        paths = [_longest((directory / f"{name}.txt").read_text())
-                 for name in ("depth", "depth_files")]
-        (directory / "depth.json").write_text(json.dumps({
-            "depth": paths[0][0], "deepest": paths[0][1:],
-            "depth_with_register_files": paths[1][0],
-            "deepest_with_register_files": paths[1][1:],
+    """The longest paths, with register files as black boxes and as flip-flops."""
+    kept = mapped.directory / f"depth-{digest([Path(depth.__file__)])}.json"
+    if not kept.exists():
+        begin = time.monotonic()
+        print("synth: longest paths", file=sys.stderr)
+        modules = {}
+        for path in mapped.directory.glob("mapped*.json"):
+            modules |= json.loads(path.read_text())["modules"]
+        closed, whole = (depth.longest(modules, mapped.hierarchy.top, boxed) for boxed in
+                         (lambda name: Memory.of(name) is not None, lambda name: False))
+        kept.write_text(json.dumps({
+            "depth": closed.length, "deepest": (closed.begin, closed.end),
+            "depth_with_register_files": whole.length,
+            "deepest_with_register_files": (whole.begin, whole.end),
             "depth_seconds": round(time.monotonic() - begin, 1)}))
-    return json.loads((directory / "depth.json").read_text())
-
-
-def _longest(text: str) -> tuple[int, str, str]:
-    """Length of the path that `ltp` shows, and the nets where it begins and ends."""
-    found = re.search(r"\(length=(\d+)\)", text)
-    nets = re.findall(r"(?m)^ *\d+: (\S+)", text)
-    return (int(found[1]), nets[0], nets[-1]) if found and nets else (0, "", "")
+    return json.loads(kept.read_text())

@@ -34,12 +34,14 @@ class Mapping:
     commands : Yosys commands on modules whose processes are gone and whose submodules are boxes
     key : what else the result depends on, such as contents of files that the commands read
     whole : SRAMs are mapped as well and clock gates pass the clock, as on an FPGA
+    json : the netlists are written as Yosys' JSON, too, beside RTLIL
     """
 
     name: str
     commands: tuple[str, ...]
     key: str = ""
     whole: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,4 +143,5 @@ def _script(top: str, shares: list[list[str]], number: int, mapping: Mapping,
         f"tee -q -o stat{number}.json stat -json",
         f"select {' '.join(share)}",
         f"write_rtlil -selected mapped{number}.il",
+        *([f"write_json -selected mapped{number}.json"] if mapping.json else []),
     ]

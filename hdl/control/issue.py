@@ -184,7 +184,9 @@ class Issue(wiring.Component):
             loops.start.eq(next_pc),
             loops.end.eq(beyond),
             over.eq((actions["skip"] & holds) | (looping & empty)),
-            loops.following.eq(Mux(over, beyond, next_pc)),
+            loops.following.eq(next_pc),
+            loops.beyond.eq(beyond),
+            loops.over.eq(over),
         ]
         with m.Switch(field(word, "skip", "condition")):
             for condition, value in ((Condition.EQ, equal), (Condition.NE, ~equal),

@@ -149,8 +149,11 @@ class ControlUnit(wiring.Component):
         # the one that is named last wins: units before control, traps before tokens
         m.d.comb += [trap.eq(issue.trap), cause.eq(issue.cause), pc.eq(issue.pc)]
         for i, client in reversed(tuple(enumerate(clients))):
-            with m.If(tokens.overflow[i]):
-                m.d.comb += [trap.eq(1), cause.eq(Trap.TOKEN), pc.eq(client.pc)]
+            overflowed = Signal(name=f"overflowed_{i}")  # a cycle ago; it would come too late
+            pc_then = Signal.like(client.pc, name=f"pc_then_{i}", reset_less=True)
+            m.d.sync += [overflowed.eq(tokens.overflow[i]), pc_then.eq(client.pc)]
+            with m.If(overflowed):
+                m.d.comb += [trap.eq(1), cause.eq(Trap.TOKEN), pc.eq(pc_then)]
         for unit in reversed(units):
             with m.If(unit.trap):
                 m.d.comb += [trap.eq(1), cause.eq(unit.cause), pc.eq(unit.pc)]

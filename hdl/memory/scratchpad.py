@@ -37,8 +37,8 @@ class Scratchpad(wiring.Component):
     Members
     -------
     wide_ports, read_ports, write_ports : arrays of ReadPort and WritePort; wide ones if there are
-    conflicts : number of requests, reads and writes, that lost in this cycle
-    words_read, words_written : number of words that were asked for and taken in this cycle
+    conflicts : number of requests, reads and writes, that lost in the cycle before this one
+    words_read, words_written : number of words that were asked for and taken in the cycle before
 
     Timing
     ------
@@ -74,11 +74,10 @@ class Scratchpad(wiring.Component):
             m.submodules[f"bank_{i}"] = bank
         lost_reads, taken_reads = self._reads(m, banks)
         lost_writes, taken_writes = self._writes(m, banks)
-        m.d.comb += [
-            self.conflicts.eq(sum(lost_reads) + sum(lost_writes)),
-            self.words_read.eq(sum(taken_reads)),
-            self.words_written.eq(sum(taken_writes)),
-        ]
+        for name, found in (("conflicts", lost_reads + lost_writes), ("words_read", taken_reads),
+                            ("words_written", taken_writes)):
+            m.d.comb += getattr(self, name).eq(sum(_kept(m, f"{name}_{i}", value)
+                                                   for i, value in enumerate(found)))
         return m
 
     def _split(self, address):
@@ -173,3 +172,10 @@ class Scratchpad(wiring.Component):
                     ]
         return self._arbitrate(m, requests, [chosen for _, chosen in places],
                                [None] * len(requests))
+
+
+def _kept(m, name, value):
+    """`value` of the cycle before."""
+    kept = Signal.like(value, name=name)
+    m.d.sync += kept.eq(value)
+    return kept

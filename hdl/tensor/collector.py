@@ -90,9 +90,8 @@ class Collector(wiring.Component):
         ]
         shown_leader = self.leader
         for i, count in enumerate(waiting):
-            m.d.sync += count.eq(count + Mux(self.complete_all[i], self.positions_last + 1,
-                                             self.complete[i])
-                                 - (issue & (core == 0) & (leader == i)))
+            after = count + Mux(self.complete_all[i], self.positions_last + 1, self.complete[i])
+            m.d.sync += count.eq(Mux(issue & (core == 0) & (leader == i), after - 1, after))
             # not before the answer is taken: until then it is read again
             m.d.comb += self.drained[i].eq(self.valid & self.take & block_end
                                            & (shown_leader == i))

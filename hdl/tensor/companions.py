@@ -32,7 +32,7 @@ class Companions(wiring.Component):
 
     Timing
     ------
-    A word a cycle.
+    A word a cycle; what is asked, a cycle after its item.
     """
 
     def __init__(self, *, loops: int):
@@ -56,24 +56,29 @@ class Companions(wiring.Component):
         asks_norm, complete = Signal(), Signal()
         zeros = Signal(WORD_BYTES, reset_less=True)
         items, asked, words, companions = self.items, self.asked, self.words, self.companions
+        room = Signal()  # for what is asked next; `asked` is a register
         m.d.comb += [
             both.eq(self.mask & self.norm),
             asks_norm.eq(self.norm & (~both | second_asked)),
             complete.eq(~both | second_due),
-            asked.valid.eq(items.valid),
-            asked.payload.eq(items.payload),
-            asked.payload.address.eq(items.payload.address
-                                     + Mux(asks_norm, self.norm_base, self.mask_base)),
-            items.ready.eq(asked.ready & (~both | second_asked)),
+            room.eq(~asked.valid | asked.ready),
+            items.ready.eq(room & (~both | second_asked)),
             companions.valid.eq(words.valid & complete),
             companions.payload.zeros.eq(Mux(both, zeros, words.payload.zeros)),
             companions.payload.norm.eq(words.payload.data),
             words.ready.eq(~complete | companions.ready),
         ]
-        with m.If(asked.valid & asked.ready & both):
+        with m.If(room):
+            base = Mux(asks_norm, self.norm_base, self.mask_base)
+            m.d.sync += [
+                asked.valid.eq(items.valid),
+                asked.payload.eq(items.payload),
+                asked.payload.address.eq(items.payload.address + base),
+            ]
+        with m.If(items.valid & room & both):
             m.d.sync += second_asked.eq(~second_asked)
         with m.If(words.valid & words.ready & both):
             m.d.sync += [second_due.eq(~second_due), zeros.eq(words.payload.zeros)]
         with m.If(self.clear):
-            m.d.sync += [second_asked.eq(0), second_due.eq(0)]
+            m.d.sync += [asked.valid.eq(0), second_asked.eq(0), second_due.eq(0)]
         return m

@@ -248,8 +248,7 @@ class Drain(wiring.Component):
             turn.words.valid.eq(steps.out_valid & ~steps.wide),
             turn.words.payload.last.eq(steps.out_last),
             output.value_valid.eq(steps.out_valid & steps.wide),
-            steps.out_take.eq(Mux(steps.wide, output.value_take,
-                                  turn.words.valid & turn.words.ready)),
+            steps.out_take.eq(Mux(steps.wide, output.value_take, turn.words.ready)),
             self.saturations.eq(output.saturations),
             self.nan.eq(output.nan),
         ]

@@ -46,7 +46,7 @@ def in_accumulator(config: Config, value: Value) -> Value:
     return Cat(Const(0, element_shift(config)), value).as_signed()
 
 
-def fixed_elements(m: Module, decoder: OperandDecoder) -> list[Value]:
-    """The values of 8 codes in units of 2^ELEMENT_EXPONENT."""
-    return [fixed(m, f"element_{i}", decoder.sign[i], of_lane(decoder.exponent, i),
-                  of_lane(decoder.significand, i)) for i in range(TREES)]
+def fixed_elements(m: Module, sign: Value, exponent, significand) -> list[Value]:
+    """The values of 8 codes, planes of a decoder, in units of 2^ELEMENT_EXPONENT."""
+    return [fixed(m, f"element_{i}", sign[i], of_lane(exponent, i), of_lane(significand, i))
+            for i in range(TREES)]

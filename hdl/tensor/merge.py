@@ -23,7 +23,8 @@ class Merge(wiring.Component):
         The sums of a group wait, of the first or the final one of the position, the last position
         of a block and core; they are taken. A chip of one core has one group, first and final.
     sum, poison : by tree
-    elements : stream of words, one a position, if `element`
+    elements : stream of words, one a position, if `element`; they are kept a cycle before they are
+        added
     total_valid, total_last, total, total_poison, total_ready : of the position, by tree
 
     Timing
@@ -62,18 +63,31 @@ class Merge(wiring.Component):
         config = self.config
         decoder = lifted_decoder(m, "decoder", self.elements.payload, self.format)
         take, added = Signal(), Signal()
+        there = Signal()  # elements, taken apart
         m.d.comb += [
-            take.eq(self.valid & (~self.total_valid | self.total_ready)
-                    & (~added | self.elements.valid)),
+            take.eq(self.valid & (~self.total_valid | self.total_ready) & (~added | there)),
             added.eq(self.element & (self.first if config.cores > 1 else 1)),
             self.ready.eq(take),
-            self.elements.ready.eq(take & added),
+            self.elements.ready.eq(self.element & (~there | take & added)),
         ]
+        with m.If(self.elements.ready):
+            m.d.sync += there.eq(self.elements.valid)
+
+        def kept(name, plane):
+            register = Signal(TREES, name=name, reset_less=True)
+            with m.If(self.elements.ready):
+                m.d.sync += register.eq(plane)
+            return register
+
+        special = kept("special", decoder.special)
+        elements = fixed_elements(
+            m, kept("sign", decoder.sign),
+            [kept(f"exponent_{i}", plane) for i, plane in enumerate(decoder.exponent)],
+            [kept(f"significand_{i}", plane) for i, plane in enumerate(decoder.significand)])
         with m.If(self.total_ready | take):
             m.d.sync += self.total_valid.eq(take & (self.final if config.cores > 1 else 1))
-        operands = [Mux(added, in_accumulator(config, value), 0)
-                    for value in fixed_elements(m, decoder)]
-        poison = Mux(added, decoder.special, 0)
+        operands = [Mux(added, in_accumulator(config, value), 0) for value in elements]
+        poison = Mux(added, special, 0)
         if config.cores > 1:
             operands = [Mux(self.first, operand, total)
                         for operand, total in zip(operands, self.total, strict=True)]
@@ -83,5 +97,5 @@ class Merge(wiring.Component):
             for tree, operand in enumerate(operands):
                 m.d.sync += self.total[tree].eq(self.sum[tree] + operand)
         with m.If(self.clear):
-            m.d.sync += self.total_valid.eq(0)
+            m.d.sync += [self.total_valid.eq(0), there.eq(0)]
         return m

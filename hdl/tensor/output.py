@@ -35,7 +35,8 @@ class Output(wiring.Component):
     open : words of FP8 and their positions may be written
     items : stream of `item_layout`, one a position
     codes : stream of `turn_layout(9, 1)`, elements as in `CODE_LAYOUT`, where the format is FP8
-    value_valid, value, value_take : a position of binary32
+    value_valid, value, value_take
+        A position of binary32. `value_take`, as `ready` of the streams, does not wait for valid.
     raw : stream of raw words
     companions : stream of `COMPANION_LAYOUT`, one a position, if `mask` or `norm`
     flushed : stream of writes that go before all others
@@ -48,7 +49,8 @@ class Output(wiring.Component):
 
     Timing
     ------
-    A word is written in the cycle in which it comes, at most one a cycle.
+    A word is written in the cycle in which it comes, at most one a cycle, from the cycle after its
+    item came.
     """
 
     def __init__(self, *, config: Config, loops: int):
@@ -81,44 +83,49 @@ class Output(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         raw_words = self.config.raw_words
-        item, request = self.items.payload, self.port.request
+        item = Signal.like(self.items.payload, name="item", reset_less=True)  # at work
+        there = Signal()
+        request = self.port.request
         wide, raw = (self.format == code for code in (FormatCode.BINARY32, FormatCode.RAW))
         count = Signal(range(max(raw_words, FLOAT_WORDS)))  # words of this position written
-        address = Signal.like(item.address)
+        address = Signal.like(item.address, reset_less=True)  # of the next word
         legal = Signal()
         source, written, last = Signal(), Signal(), Signal()
+        complete = Signal()  # the last word of the position is written
         dead = Signal(TREES)  # elements of the position that are masked
         dead_bytes = Signal(WORD_BYTES)  # of the present word
         unmasked, word = Signal(WORD_BITS), self.word
         companions, paired = self.companions, Signal()
+        met = Signal()  # a word may be written
+        free = Signal()  # it is, if it is there
 
         m.d.comb += [
-            address.eq(item.address + count),
             legal.eq(~item.inside | (address < self.config.words)),
-            self.trap.eq(self.items.valid & ~legal),
+            self.trap.eq(there & ~legal),
             paired.eq(self.mask | self.norm),
+            met.eq((~paired | companions.valid) & (wide | raw | self.open)),
             dead.eq(Mux(self.mask, companions.payload.zeros, 0)),
             word.eq(Cat(Mux(dead_bytes[i], 0, unmasked.word_select(i, 8))
                         for i in range(WORD_BYTES))),
             request.valid.eq(self.flushed.valid
-                             | (source & self.items.valid & item.inside & legal & ~self.clear)),
+                             | (source & met & there & item.inside & legal & ~self.clear)),
             request.payload.address.eq(Mux(self.flushed.valid, self.flushed.payload.address,
                                            address)),
             request.payload.data.eq(Mux(self.flushed.valid, self.flushed.payload.data, word)),
             self.flushed.ready.eq(request.ready),
-            written.eq(source & self.items.valid & ~self.clear
-                       & (~item.inside | (legal & request.ready))),
-            companions.ready.eq(written & last & paired),
-            self.items.ready.eq(written & last),
-            self.done.eq(self.items.ready & item.last[-1]),
-            self.section_done.eq(self.items.ready & item.last[len(POSITIONS) - 1]),
+            free.eq(there & met & ~self.clear & (~item.inside | (legal & request.ready))),
+            written.eq(source & free),
+            complete.eq(written & last),
+            companions.ready.eq(complete & paired),
+            self.items.ready.eq(~there | complete),
+            self.done.eq(complete & item.last[-1]),
+            self.section_done.eq(complete & item.last[len(POSITIONS) - 1]),
         ]
-        met = ~paired | companions.valid
         with m.If(raw):
             of_tree = dead.bit_select(count[:3], 1).replicate(WORD_BYTES)
             m.d.comb += [
-                source.eq(self.raw.valid & met), unmasked.eq(self.raw.payload),
-                self.raw.ready.eq(written), last.eq(count == raw_words - 1),
+                source.eq(self.raw.valid), unmasked.eq(self.raw.payload),
+                self.raw.ready.eq(free), last.eq(count == raw_words - 1),
                 # a tree's low word, or a byte of each tree
                 dead_bytes.eq(Mux(count < TREES, of_tree, dead)),
             ]
@@ -126,16 +133,16 @@ class Output(wiring.Component):
             words = [Cat(self.value[2 * i], self.value[2 * i + 1]) for i in range(FLOAT_WORDS)]
             pair = dead.word_select(count[:2], 2)
             m.d.comb += [
-                source.eq(self.value_valid & met), unmasked.eq(Array(words)[count[:2]]),
-                self.value_take.eq(written & last), last.eq(count == FLOAT_WORDS - 1),
+                source.eq(self.value_valid), unmasked.eq(Array(words)[count[:2]]),
+                self.value_take.eq(free & last), last.eq(count == FLOAT_WORDS - 1),
                 dead_bytes.eq(Cat(bit.replicate(FLOAT_BITS // 8) for bit in pair)),
             ]
         with m.Else():
             elements = [data.View(CODE_LAYOUT, e) for e in self.codes.payload.elements]
             m.d.comb += [
-                source.eq(self.codes.valid & self.open & met),
+                source.eq(self.codes.valid),
                 unmasked.eq(Cat(e.code for e in elements)),
-                self.codes.ready.eq(written), last.eq(1),
+                self.codes.ready.eq(free), last.eq(1),
                 dead_bytes.eq(dead),
                 self.code_valid.eq(written & item.inside),
             ]
@@ -146,9 +153,12 @@ class Output(wiring.Component):
             m.d.comb += self.nan.eq(self._nan(wide, raw, word))
 
         with m.If(written):
-            m.d.sync += count.eq(Mux(last, 0, count + 1))
+            m.d.sync += [count.eq(Mux(last, 0, count + 1)), address.eq(address + 1)]
+        with m.If(self.items.ready):
+            m.d.sync += [there.eq(self.items.valid), item.eq(self.items.payload),
+                         address.eq(self.items.payload.address)]
         with m.If(self.clear):
-            m.d.sync += count.eq(0)
+            m.d.sync += [count.eq(0), there.eq(0)]
         return m
 
     def _nan(self, wide, raw, word):

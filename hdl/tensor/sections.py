@@ -78,7 +78,6 @@ class Sections(wiring.Component):
         end_core = Signal.like(self.core)
         flushing, flushed = Signal(), Signal()
         has_sums = Signal()
-        address = Signal(ADDRESS_BITS)
 
         item_core = self._item_core(m, load)
         m.d.comb += [
@@ -87,7 +86,6 @@ class Sections(wiring.Component):
             self.items.ready.eq(load),
             self.core.eq(Mux(ending, end_core, present_core)),
             has_sums.eq((kept >> self.core)[0]),
-            address.eq(Array(addresses)[self.core]),
             self.restart.eq(present & ~same & ~has_sums),
             last_core.eq(end_core == cores - 1),
             self.done.eq(ending & ~has_sums & last_core),
@@ -112,7 +110,7 @@ class Sections(wiring.Component):
             m.d.sync += flushing.eq(1)
         with m.If(flushed):
             m.d.sync += [flushing.eq(0), kept.bit_select(self.core, 1).eq(0)]
-        self._flush(m, flushing, flushed, address)
+        self._flush(m, flushing, flushed, Array(addresses)[self.core])
         with m.If(self.done | self.clear):
             m.d.sync += ending.eq(0)
         with m.If(self.clear):
@@ -135,23 +133,26 @@ class Sections(wiring.Component):
         last_word = MOMENTS * raw_words - 1
         asked, given = Signal(range(MOMENTS + 1)), Signal(range(MOMENTS + 1))  # moments
         count = Signal(range(MOMENTS * raw_words))  # words written
+        place = Signal(ADDRESS_BITS, reset_less=True)  # of the next word
         m.d.comb += [
             self.asked.valid.eq(flushing & (asked != MOMENTS)),
-            self.asked.payload.address.eq(address + Mux(asked[0], raw_words, 0)),
             self.asked.payload.inside.eq(1),
             self.moment.eq(given[0]),
             self.sum_valid.eq(flushing & (given != MOMENTS)),
             self.writes.valid.eq(self.words.valid),
-            self.writes.payload.address.eq(address + count),
+            self.writes.payload.address.eq(place),
             self.writes.payload.data.eq(self.words.payload),
             self.words.ready.eq(self.writes.ready),
             flushed.eq(self.writes.valid & self.writes.ready & (count == last_word)),
         ]
+        asked_place = self.asked.payload.address  # a register
         with m.If(self.asked.valid & self.asked.ready):
-            m.d.sync += asked.eq(asked + 1)
+            m.d.sync += [asked.eq(asked + 1), asked_place.eq(asked_place + raw_words)]
         with m.If(self.sum_valid & self.sum_ready):
             m.d.sync += given.eq(given + 1)
         with m.If(self.writes.valid & self.writes.ready):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += [count.eq(count + 1), place.eq(place + 1)]
+        with m.If(~flushing):
+            m.d.sync += [asked_place.eq(address), place.eq(address)]
         with m.If(flushed | self.clear):
             m.d.sync += [asked.eq(0), given.eq(0), count.eq(0)]

@@ -81,12 +81,12 @@ class Function(wiring.Component):
         m = Module()
         power = self.activation == Activation.EXP2
         floor = self.activation == Activation.FLOOR
+        steps = self._steps(m, power)
         s1_u = Signal(FLOAT_BITS, reset_less=True)
         # The number of steps takes the place of low bits that are not looked at any more.
         with m.If(self.en):
-            m.d.sync += s1_u.eq(Cat(
-                Mux(power | floor, self._steps(m, power), self.u[:WHOLE_BITS]),
-                self.u[WHOLE_BITS:]))
+            m.d.sync += s1_u.eq(Cat(Mux(power | floor, steps, self.u[:WHOLE_BITS]),
+                                    self.u[WHOLE_BITS:]))
 
         parts = data.View(LAYOUT, s1_u)
         zero, infinite, nan, sign = Signal(), Signal(), Signal(), Signal()

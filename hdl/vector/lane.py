@@ -85,15 +85,18 @@ class Lane(wiring.Component):
         ]
         t = add_0.out
         d, e, f = (later(name, s0[name], both) for name in "def")
+        is_t = {name: Signal(name=f"{name}_is_t", reset_less=True) for name in "def"}
+        with m.If(en):
+            m.d.sync += [is_t[name].eq(mode[name] == Operand.T) for name in "def"]
         m.d.comb += [
-            multiply_1.a.eq(Mux(mode.d == Operand.T, t, d)),
-            multiply_1.b.eq(Mux(mode.e == Operand.T, t, e)),
+            multiply_1.a.eq(Mux(is_t["d"], t, d)),
+            multiply_1.b.eq(Mux(is_t["e"], t, e)),
         ]
         t_product = later("t", t, product)
         f_product = later("f_product", f, product)
         m.d.comb += [
             add_1.a.eq(multiply_1.out),
-            add_1.b.eq(_negated(Mux(mode.f == Operand.T, t_product, f_product), mode.negate_f)),
+            add_1.b.eq(_negated(Mux(is_t["f"], t_product, f_product), mode.negate_f)),
             function.activation.eq(mode.activation),
             function.u.eq(add_1.out),
         ]

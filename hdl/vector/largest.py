@@ -1,6 +1,6 @@
 """The largest of a lane's numbers."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,7 +33,7 @@ class Largest(wiring.Component):
         m = Module()
         replaces = Signal()
         kept_value = Signal(FLOAT_BITS, reset_less=True)
-        m.d.comb += replaces.eq(self.first | (_ordered(self.value) > _ordered(kept_value)))
+        m.d.comb += replaces.eq(self.first | _greater(self.value, kept_value))
         for name in ("value", "x", "number"):
             given, best = getattr(self, name), getattr(self, f"best_{name}")
             kept = kept_value if name == "value" else Signal.like(
@@ -44,7 +44,9 @@ class Largest(wiring.Component):
         return m
 
 
-def _ordered(value):
-    """An unsigned number in the order of `value`; zeros are equal, NaN is above all."""
-    negative = value[-1] & (value[:-1] != 0)
-    return Cat(value[:-1] ^ negative.replicate(FLOAT_BITS - 1), ~negative)
+def _greater(a, b):
+    """a > b; zeros are equal, NaN (positive) is above all. Magnitudes are compared both ways at
+    once, and signs choose."""
+    (a_sign, a_size), (b_sign, b_size) = ((value[-1], value[:-1]) for value in (a, b))
+    return Mux(a_sign, b_sign & (a_size < b_size),
+               Mux(b_sign, (a_size | b_size) != 0, a_size > b_size))

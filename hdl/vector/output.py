@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import WritePort
+from hdl.streams.skid import Skid
 from hdl.vector.addresses import OutputAddresses
 from hdl.vector.layouts import (
     COUNTS,
@@ -42,8 +43,12 @@ class Output(wiring.Component):
     asked : stream of places; a word to be made of the group for each. Ready only if it is offered.
     codes : stream of address and data, the words converted; with `mode.turn` without an address
     port : WritePort
-    busy : places are left that were not asked for or written
+    busy : places are left that were not asked for, or words that were not written
     trap : a word is not in the scratchpad
+
+    Timing
+    ------
+    A word is written in the cycle in which it comes; one that loses its bank waits at the port.
     """
 
     def __init__(self, *, config: Config):
@@ -77,7 +82,9 @@ class Output(wiring.Component):
         placed = Signal()  # words get their places here
         word = Signal(WORD_BITS)
         word_valid, word_ready = Signal(), Signal()
-        places, request = addresses.places, self.port.request
+        m.submodules.skid = skid = Skid(layout=self.port.request.payload.shape())
+        wiring.connect(m, skid.taken, wiring.flipped(self.port.request))
+        places, request = addresses.places, skid.given
 
         m.d.comb += [
             wide.eq(self.summed | (self.mode.format == FormatCode.BINARY32)),
@@ -89,7 +96,8 @@ class Output(wiring.Component):
             addresses.base.eq(self.base),
             addresses.counts.eq(self.counts),
             addresses.strides.eq(self.strides),
-            self.busy.eq(addresses.busy),
+            self.busy.eq(addresses.busy | skid.held),
+            skid.clear.eq(self.clear),
             self.trap.eq(addresses.trap),
 
             scatter.clear.eq(self.clear),

@@ -18,11 +18,12 @@ def zeros(word: int) -> int:
 
 
 class Model:
-    """What each port may see: ready, counts, and the answers of the next cycle."""
+    """What each port may see: ready, and the answers and counts of the next cycle."""
 
     def __init__(self):
         self.words = {}
         self.answers = {}
+        self.counts = 0, 0, 0  # conflicts, words read, words written
 
     def arbitrate(self, requests):
         """Ports that are taken, of a dict by number of addresses and words: those that have no
@@ -91,10 +92,11 @@ async def check(dut, model, reads, writes):
         assert streams.read(ports.read(port, "request__ready")) == (port in taken)
     for port in writes:
         assert streams.read(ports.write(port, "ready")) == (port in written)
+    counted = tuple(streams.read(port)
+                    for port in (dut.conflicts, dut.words_read, dut.words_written))
+    assert counted == model.counts
     lost = len(reads) - len(taken) + len(writes) - len(written)
-    assert streams.read(dut.conflicts) == lost
-    assert streams.read(dut.words_read) == sum(reads[port][1] for port in taken)
-    assert streams.read(dut.words_written) == len(written)
+    model.counts = lost, sum(reads[port][1] for port in taken), len(written)
     return taken, written
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from hdl.streams.queue import Queue
 from hdl.streams.reader import WordReader
+from hdl.streams.skid import Skid
 from hdl.streams.turn import Turn
 from hdl.streams.walk import Walk
 from hdl.streams.walker import Walker
@@ -40,6 +41,10 @@ def test_reader(changes, loops, words):
 def test_queue(depth, bits):
     bench.run(Queue(layout=bits, depth=depth), "verif.tensor.bench_queue",
               parameters={"depth": depth, "bits": bits})
+
+
+def test_skid():
+    bench.run(Skid(layout=40), "verif.tensor.bench_skid", parameters={"bits": 40})
 
 
 @pytest.mark.parametrize("element_bits, last_bits", [(8, 2), (9, 1)])
