@@ -162,6 +162,7 @@ CONFIGS = {
     "small": Config(),
     "bench": Config(name="bench", cores=4, scratchpad_kib=1024, banks=32, axi_words=4,
                     vector_datapaths=2, slot=4, reach=2),
+    "board": Config(name="board", block=16, accumulator_bits=64),  # small enough for an FPGA
 }
 
 

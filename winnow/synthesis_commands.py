@@ -26,7 +26,7 @@ def add(commands) -> None:
 
     bitstream = commands.add_parser(
         "bitstream", help="place and route a chip with memory and serial bridge for a board")
-    config_options(bitstream)
+    config_options(bitstream, "board")
     bitstream.add_argument("--board", required=True, metavar="NAME",
                            help="ulx3s-85f, ulx3s-45f, ulx3s-25f or ulx3s-12f")
     bitstream.add_argument("--memory-kib", type=int, default=128, metavar="N",
