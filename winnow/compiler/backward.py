@@ -4,7 +4,16 @@ normalisation and biases."""
 from dataclasses import replace
 
 from isa.formats import FormatCode
-from winnow.compiler import averages, constant, forms, nests, pools, scores, update
+from winnow.compiler import (
+    averages,
+    constant,
+    forms,
+    nests,
+    pools,
+    scores,
+    update,
+    weight_streams,
+)
 from winnow.compiler.cuts import Cuts, Need, hull
 from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.learning import Learning
@@ -13,6 +22,7 @@ from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
 from winnow.compiler.operations import Buffer
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile, equal
+from winnow.compiler.weight_streams import StreamedWeights
 from winnow.graph import Layer, Map
 
 
@@ -42,6 +52,8 @@ class Backward(Pass):
         keep = made.relu or sums is not None
         cuts, tiles = self._cut(made, keep)
         weights = {r: self.step.weights(r) for r in made.readers if self._stays(r, cuts)}
+        self._streamed = {r: streamed for r in [*weights][:1]
+                          if (streamed := self.step.streamed(r, weights[r], "BP"))}
         for each in filter(None, (sums, other)):
             self.emit(each.clear("backward"))
         for images in tiles:
@@ -134,7 +146,10 @@ class Backward(Pass):
             chunk = own + beside + sum(weights)
             return Need(sum(errors), 2 * chunk,
                         (sum(errors) + chunk * cuts.chunks) * jobs // cuts.chunks, jobs)
-        stay = sum(weights) if any(self._stays(r, cuts) for r in layers) else 0
+        stay = 0
+        if any(self._stays(r, cuts) for r in layers):
+            weights += [self.step.streamed_words(r, "BP") for r in layers]
+            stay = sum(weights)
         tile = own + beside + sum(errors) + sum(weights) - stay
         return Need(tile, stay, tile * jobs + stay, jobs)
 
@@ -230,13 +245,28 @@ class Backward(Pass):
     def _convolve_back(self, made: Map, readers: list[int], part: Part,
                        weights: dict[int, Buffer], errors: dict[int, Tile], dy: Tile,
                        beside: Beside, tag) -> None:
-        """Readers that convolve: where their strides are alike, parity by parity of row and
-        column, without those that do not reach it; else one after the other."""
-        layers = self.graph.layers
+        """Readers that convolve, with the first one's weights as the stream if it is to be."""
         for r in readers:
             if r not in errors:
-                errors[r] = self.forming.error(r, self._reached(layers[r], part))
+                errors[r] = self.forming.error(r, self._reached(self.graph.layers[r], part))
         weights = {r: weights.get(r) or self.step.weights(r, part=part) for r in readers}
+        first = readers[0]
+        for stream in self.step.ways(first, "BP", first in self._streamed):
+            here = replace(beside, norm=None, stats=None) if stream else beside
+            self._together(made, readers, part, weights, errors, dy, here, tag,
+                           self._streamed if stream else {})
+            if stream and beside.stats:
+                self.emit(constant.through(
+                    self.config, f"statistics of {made.name}", dy, dy,
+                    replace(beside, element=None, mask=None), self.memory.identity),
+                    tag(readers[-1], "BP"))
+
+    def _together(self, made: Map, readers: list[int], part: Part, weights: dict[int, Buffer],
+                  errors: dict[int, Tile], dy: Tile, beside: Beside, tag,
+                  streamed: dict[int, StreamedWeights]) -> None:
+        """Where their strides are alike, parity by parity of row and column, without those that do
+        not reach it; else one after the other. Of `streamed` weights stream, where they can."""
+        layers = self.graph.layers
         alike = len({layers[r].stride for r in readers}) == 1
         for together in ([readers] if alike else [[r] for r in readers]):
             for row, column in self._parities(layers[together[0]]):
@@ -246,7 +276,10 @@ class Backward(Pass):
                 for reader in (*chain, last):
                     is_last = reader == last and together[-1] == readers[-1]
                     here = replace(beside if is_last else Beside(), element=element)
-                    operation = nests.backward(
+                    operation = [] if reader not in streamed else weight_streams.backward(
+                        self.config, layers[reader], errors[reader], streamed[reader], dy, row,
+                        column, here)
+                    operation = operation or nests.backward(
                         self.config, layers[reader], errors[reader], weights[reader], dy, row,
                         column, here, cores=self.step.cores(reader))
                     self._emit_rounded(operation, layers[reader].name, made, part, dy,

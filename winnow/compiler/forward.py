@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from winnow.compiler import averages, constant, nests, pools, scores
+from winnow.compiler import averages, constant, nests, pools, scores, weight_streams
 from winnow.compiler.cuts import Cuts, Need, common, hull, most_pieces, pieces
 from winnow.compiler.forming import Pass
 from winnow.compiler.nests import Sums
@@ -29,6 +29,8 @@ class Forward(Pass):
         norms = {i: self.step.norm(i) for i in readers if self.step.norm(i)}
         cuts, tiles = self._cut(made)
         weights = self._weights(readers, cuts)
+        self._streamed = {i: streamed for i, w in weights.items()
+                          if self.training and (streamed := self.step.streamed(i, w, "FP"))}
         if self.training:
             for norm in norms.values():
                 self.emit(norm.clear("forward"))
@@ -79,6 +81,7 @@ class Forward(Pass):
         if cuts.chunks > 1:
             return Need(formed, 2 * (written + weights),
                         (formed + (written + weights) * cuts.chunks) * tiles, tiles * cuts.chunks)
+        weights += sum(self.step.streamed_words(i, "FP") for i in outputs)
         return Need(formed + written, weights, (formed + written) * tiles + weights, tiles)
 
     def _weights(self, readers: dict[int, Layer], cuts: Cuts) -> dict[int, Buffer]:
@@ -149,9 +152,7 @@ class Forward(Pass):
                 self.step.job += 1
         for i, y in results.items():
             if self.training and self.step.norm(i) and len(parts) > 1:
-                self.emit(constant.squares(
-                    self.config, f"statistics of {layers[i].name}", y, self.memory.identity,
-                    self.step.norm(i).forward_stats), tag(i, "FP"))
+                self._statistics(i, y, self.step.norm(i).forward_stats, tag(i, "FP"))
             if y:
                 self.step.store(y, self.memory.outputs[i], outputs[i])
 
@@ -170,10 +171,22 @@ class Forward(Pass):
                 self.emit(averages.forward(self.config, layer, x, constants, y), tag)
         else:
             bias = None if sums.after else self.memory.parameters[i].bias
-            self.emit(nests.forward(
-                self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
-                norm.forward_stats if norm and statistics and self.training else None, sums,
-                self.step.cores(i)), tag)
+            stats = norm.forward_stats if norm and statistics and self.training else None
+            for stream in self.step.ways(i, "FP", i in self._streamed):
+                if stream:
+                    self.emit(weight_streams.forward(self.config, layer, x, self._streamed[i], y),
+                              tag)
+                    self._statistics(i, y, stats, tag)
+                else:
+                    self.emit(nests.forward(
+                        self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
+                        stats, sums, self.step.cores(i)), tag)
+
+    def _statistics(self, i: int, y: Tile, stats: Buffer | None, tag: int) -> None:
+        """Those of a tile of a layer's output, by a pass of its own."""
+        if stats:
+            self.emit(constant.squares(self.config, f"statistics of {self.graph.layers[i].name}", y,
+                                       self.memory.identity, stats), tag)
 
     def _join(self, i: int) -> None:
         """Where layer `i` is the last that a sum of two normalised maps needs: one set of

@@ -30,12 +30,20 @@ class At:
 @dataclass(frozen=True)
 class Guarded:
     """When an operation is done: a scalar register against a number. `known` is a buffer that is
-    written before control has read the register."""
+    written before control has read the register, if it reads it in the step."""
 
     guard: Guard
     register: int
     least: int
-    known: Buffer
+    known: Buffer | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An operation that is done where a bit of the device's choices is 1, or where it is 0."""
+
+    number: int
+    holds: bool
 
 
 @dataclass
@@ -58,12 +66,13 @@ class Operation:
     job: int = 0  # the piece of work that it belongs to, in program order
     wait: int = 0
     post: int = 0
-    guard: Guarded | None = None
+    guard: Guarded | Chosen | None = None
     control: tuple[str, ...] = ()
 
     @property
     def buffers(self) -> list[Buffer]:
-        return self.reads + self.writes + ([self.guard.known] if self.guard else [])
+        known = getattr(self.guard, "known", None)
+        return self.reads + self.writes + ([known] if known else [])
 
 
 @dataclass(frozen=True)

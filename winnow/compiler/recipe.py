@@ -12,6 +12,7 @@ LOSSES = ("softmax", "mse")
 STORES = ("binary32", "bfloat16")
 ROUNDINGS = ("nearest", "stochastic")
 SCALINGS = ("static", "dynamic")
+STREAMS = ("auto", "maps", "weights")
 KINDS = {kind.name.lower(): kind for kind in Skip}
 SKIPS = {"all": Skip(sum(Skip)), "none": Skip.NONE}
 SCALES = range(33)  # exponents that errors may be scaled by
@@ -36,6 +37,8 @@ class Recipe:
         steps without raise it by one, within `SCALES`.
     skip : what operations leave out, where the chip has it and they may: all, none, or some of
         tiles, elements, outputs with commas between. It changes cycles and counters, no result.
+    stream : in FP and BP of layers whose elements or vectors are pruned: maps and errors, weights,
+        or what the device finds faster whenever it chooses masks. It changes cycles, no result.
     prune : which weights are pruned, if any
     skip_images : which images take no part in BP and WU: ``none``; ``threshold:E``, those whose
         largest error of a score is under E; ``quantile:S``, about a share S, those with the
@@ -56,6 +59,7 @@ class Recipe:
     scaling: str = "static"
     clean_steps: int = 200
     skip: str = field(default="all", repr=False)  # no result is of that
+    stream: str = "auto"
     skip_images: str = "none"
     prune: Pruning | None = None
 
@@ -77,7 +81,8 @@ class Recipe:
             raise UserError(f"clean_steps = {self.clean_steps}: must be from {LEAST_STEPS} to "
                             f"{MOST_STEPS}")
         for name, allowed in (("loss", LOSSES), ("masters", STORES), ("moments", STORES),
-                              ("rounding", ROUNDINGS), ("scaling", SCALINGS)):
+                              ("rounding", ROUNDINGS), ("scaling", SCALINGS),
+                              ("stream", STREAMS)):
             if getattr(self, name) not in allowed:
                 raise UserError(f"{name} = {getattr(self, name)!r}: must be one of "
                                 f"{', '.join(allowed)}")

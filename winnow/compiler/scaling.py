@@ -24,10 +24,11 @@ from winnow.compiler.vector import BINARY32, K0, ONE, ZERO, Stream, vector
 # Scalar registers of the program.
 DATA, LOG, RATE, KEY, STEP, SCALE, MEAN, FACTOR, CLEAN, BEFORE, NOW = range(1, 12)
 DUE, LIMIT, COUNTED, PASSED = range(12, 16)
+STREAMS = 0  # what streams, a bit for each choice of the device (text.py looks at them)
 
 KEY_STEP = 0x9E3779B9  # from the key of a step to that of the next, modulo 2**32
 SATURATIONS = counter_offset("saturations_e5m2")  # of errors: nothing else is E5M2
-WORDS = 3 * GROUP_WORDS  # of a state: each number 8 times
+WORDS = 4 * GROUP_WORDS  # of a state: each number 8 times
 
 
 def _field(register: str) -> int:
@@ -42,11 +43,13 @@ FACTOR_UNIT = float_bits(2.0) - float_bits(1.0)  # twice a binary32 number, in i
 
 @dataclass(frozen=True)
 class State:
-    """What a round begins with: steps done, the scale of errors, steps until it is raised."""
+    """What a round begins with: steps done, the scale of errors, steps until it is raised, and
+    what streams: at first maps."""
 
     step: int
     scale: int
     clean: int
+    streams: int = 0
 
     @classmethod
     def first(cls, recipe: Recipe) -> "State":
@@ -55,12 +58,12 @@ class State:
     @classmethod
     def read(cls, words: np.ndarray) -> "State":
         """From the bytes that a program, or `bytes`, has written."""
-        step, scale, clean = (int(n) for n in words.view(np.uint32)[::LANES])
-        return cls(step, scale // SCALE_UNIT, clean)
+        step, scale, clean, streams = (int(n) for n in words.view(np.uint32)[::LANES])
+        return cls(step, scale // SCALE_UNIT, clean, streams)
 
     @property
     def bytes(self) -> np.ndarray:
-        values = np.array(astuple(self), np.uint32) * np.array([1, SCALE_UNIT, 1], np.uint32)
+        values = np.array(astuple(self), np.uint32) * np.array([1, SCALE_UNIT, 1, 1], np.uint32)
         return np.repeat(values, LANES).view(np.uint8)
 
 
@@ -79,6 +82,7 @@ def begin(text: ProgramText, recipe: Recipe, seed: int, state: State) -> None:
     text.line(f"li r{FACTOR}, {float_bits(2.0**exponent)}", "in binary32")
     text.line(f"li r{CLEAN}, {state.clean}", "steps until it is raised")
     text.line(f"li r{BEFORE}, 0", "errors that have saturated")
+    text.line(f"li r{STREAMS}, {state.streams}", "what streams")
     if recipe.prune:
         text.line(f"li r{DUE}, {recipe.prune.refresh - state.step % recipe.prune.refresh}",
                   "steps until masks are chosen")
@@ -121,5 +125,5 @@ def end(text: ProgramText, address: int) -> None:
     # Small integers are subnormal numbers, which the vector unit keeps exactly.
     text.operations([vector("state", (1,), (K0, ONE, ZERO), scalars={"k0": register},
                             o0=Stream(state, BINARY32, offset=i * GROUP_WORDS))
-                     for i, register in enumerate((STEP, SCALE, CLEAN))])
+                     for i, register in enumerate((STEP, SCALE, CLEAN, STREAMS))])
     text.operations([moves.store(state, address)])

@@ -5,7 +5,7 @@ for each tile of images: fill, form, multiply, store. What a job needs it fills 
 overlap as far as the scratchpad allows (schedule.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import log2
@@ -13,6 +13,7 @@ from math import log2
 from isa.config import WORD_BYTES
 from isa.registers import Unit
 from winnow.compiler import live, moves
+from winnow.compiler.choices import Choices
 from winnow.compiler.cuts import Cuts, Need, choose
 from winnow.compiler.layouts import Layout
 from winnow.compiler.live import LiveImages
@@ -20,9 +21,10 @@ from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
-from winnow.compiler.operations import Buffer, Guarded, Operation
+from winnow.compiler.operations import Buffer, Chosen, Guarded, Operation
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import NEXT, Part, Tile
+from winnow.compiler.weight_streams import StreamedWeights
 from winnow.errors import UserError
 from winnow.graph import Map
 from winnow.network import Shape
@@ -113,7 +115,8 @@ class Step:
             self.live = LiveImages(memory, rules.recipe, rules.key, rules.live)
             self.precise = Buffer("precise errors", self.scores.words)
         self.over_live = False  # images of parts are places in the list of live ones
-        self.guard: Guarded | None = None  # of what is emitted
+        self.guard: Guarded | Chosen | None = None  # of what is emitted
+        self.choices = Choices(memory, rules.recipe)
 
     def emit(self, operations, tag: int = 0) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
@@ -149,6 +152,33 @@ class Step:
         self.guard = self.live.some(images) if self.over_live else None
         yield
         self.guard = None
+
+    def ways(self, layer: int, phase: str, may: bool = True) -> Iterator[bool]:
+        """Whether weights of a layer stream; where the device chooses, first no and then yes, and
+        what is emitted meanwhile is done if it has chosen so. They do not unless they `may`."""
+        ways, choice = self.choices.ways(layer, phase), self.choices.chosen.get((layer, phase))
+        for weights in ways if may else (False,):
+            if may and choice:
+                self.guard = Chosen(choice.number, weights)
+            yield weights
+            if may and choice:
+                self.guard = None
+
+    def streamed(self, layer: int, weights: Buffer, phase: str) -> StreamedWeights | None:
+        """Weights as they stream, made of all weights of a layer, if they may."""
+        made = None
+        for stream in self.ways(layer, phase):
+            if stream:
+                made = StreamedWeights.new(self.config, self.graph.layers[layer], phase == "BP")
+                self.emit(made.made(weights))
+        return made
+
+    def streamed_words(self, layer: int, phase: str) -> int:
+        """Words that they take."""
+        if not any(self.choices.ways(layer, phase)):
+            return 0
+        return StreamedWeights.new(self.config, self.graph.layers[layer],
+                                   phase == "BP").buffer.words
 
     def fill(self, stored: Stored, part: Part) -> Tile:
         """A part of stored maps."""

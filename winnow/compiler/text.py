@@ -1,9 +1,14 @@
 """Assembly text from operations: only the registers that change are written."""
 
 from isa.fields import encode
+from isa.instructions import Guard
 from isa.registers import REGISTERS, Unit
-from winnow.compiler.operations import At, Operation
+from winnow.compiler.operations import At, Chosen, Operation
 from winnow.compiler.order import CONTROL_TOKEN
+
+CHOICES = 0  # scalar register with a bit for each choice of the device
+ZERO, WALK, HOLDS = 11, 14, 15  # scalar registers that looking at a choice takes
+SIGN = 31
 
 
 class ProgramText:
@@ -17,6 +22,7 @@ class ProgramText:
     def forget(self) -> None:
         """What registers hold is not known from here on: the start or end of a loop."""
         self._held: dict[Unit, dict | None] = dict.fromkeys(Unit)
+        self._choice: int | None = None  # that HOLDS is about
 
     def line(self, text: str, comment: str = "") -> None:
         self.lines.append(f"    {text:<60} ; {comment}" if comment else f"    {text}")
@@ -66,7 +72,11 @@ class ProgramText:
         post, guard = operation.post, ""
         if operation.control:
             post |= CONTROL_TOKEN
-        if operation.guard:
+        if isinstance(operation.guard, Chosen):
+            self._look(operation.guard.number)
+            kind = Guard.GE if operation.guard.holds else Guard.LT
+            guard = f", guard={kind.name.lower()}, rs=r{HOLDS}, least=1"
+        elif operation.guard:
             guard = (f", guard={operation.guard.guard.name.lower()}, rs=r{operation.guard.register}"
                      f", least={operation.guard.least}, count={int(unit is Unit.TENSOR)}")
         self.line(f"run {unit.name.lower()}, wait={operation.wait:#x}, post={post:#x}, "
@@ -75,6 +85,22 @@ class ProgramText:
             self.line(f"sync wait={CONTROL_TOKEN:#x}")
         for line in operation.control:
             self.line(line)
+
+    def _look(self, number: int) -> None:
+        """HOLDS becomes a bit of the choices: they walk to the left until it is the sign."""
+        if self._choice == number:
+            return
+        before = self._choice
+        if before is None or before < number:
+            before = SIGN
+            self.line(f"addi r{WALK}, r{CHOICES}, 0", f"choice {number}")
+        for _ in range(before - number):
+            self.line(f"add r{WALK}, r{WALK}, r{WALK}")
+        self._choice = number
+        self.line(f"li r{ZERO}, 0")
+        self.line(f"li r{HOLDS}, 1")
+        self.line(f"skip lt, r{WALK}, r{ZERO}, +1")
+        self.line(f"li r{HOLDS}, 0")
 
     def __str__(self):
         return "\n".join(self.lines) + "\n"

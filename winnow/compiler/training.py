@@ -13,6 +13,7 @@ from isa.instructions import INSTRUCTION_BYTES
 from isa.registers import TAGS
 from winnow.compiler import live, moves, scaling
 from winnow.compiler.backward import Backward
+from winnow.compiler.choices import Choices
 from winnow.compiler.forming import Forming
 from winnow.compiler.forward import Forward
 from winnow.compiler.loss import Loss
@@ -221,7 +222,8 @@ class TrainingProgram:
 
     @cached_property
     def _masks(self) -> Refresh:
-        return Refresh(self.memory, self.recipe.prune, scaling.KEY)
+        return Refresh(self.memory, self.recipe.prune, scaling.KEY,
+                       Choices(self.memory, self.recipe))
 
     def _resident(self, text: ProgramText, move) -> None:
         """Moves what stays in the scratchpad, all at its beginning."""

@@ -28,6 +28,7 @@ from winnow.compiler.vector import (
 
 QUANTUM = -36  # exponent of the unit of sums of squares: of weights of 2**-18 to 16
 LEAST = 2.0**-9  # the smallest E4M3 number
+SMALLEST = 127 - 9 - 1 << 2  # bin of what is half as large: zero lies in it, or under it
 FAR = 2.0**20  # lifts what is to grow again above any limit
 NONZERO = 127  # a scale at which whatever is above zero stays so in E4M3
 RELU = Activation.RELU
@@ -108,6 +109,12 @@ class Piece:
                           tally=tally)
         return vector(self._label("sizes"), (1, 1, self.groups), (X, ONE, ZERO),
                       x=self._scored(self.scores), tally=tally)
+
+    def live(self, more: bool) -> Operation:
+        """The mask's zeros, in bin 0 of a histogram; with `more` beside those counted before."""
+        return vector(self._label("zeros"), self._counts, (X, ONE, ZERO),
+                      x=self._words(self.mask),
+                      tally={"histogram": 1, "first": SMALLEST, "more": int(more)})
 
     def choose(self, limit: int | None, key: int) -> list[Operation]:
         """The mask: what is above the limit in a scalar register (None: above zero), and what is to

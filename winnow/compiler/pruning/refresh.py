@@ -8,6 +8,7 @@ from math import log2
 
 from isa.memmap import BINS
 from winnow.compiler import moves
+from winnow.compiler.choices import Choices
 from winnow.compiler.memory import Memory, Parameters, Place
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
@@ -15,6 +16,7 @@ from winnow.compiler.order import order
 from winnow.compiler.pruning import threshold
 from winnow.compiler.pruning.masks import Piece
 from winnow.compiler.pruning.rule import Pruning
+from winnow.compiler.scaling import STREAMS
 from winnow.compiler.schedule import schedule
 from winnow.compiler.text import ProgramText
 from winnow.compiler.vector import BINARY32, K0, ONE, ZERO, Stream, vector
@@ -41,16 +43,19 @@ class Refresh:
     memory : Memory
     rule : Pruning
     key : scalar register with the key of random bits
+    choices : what streams, which is chosen as well
     """
 
-    def __init__(self, memory: Memory, rule: Pruning, key: int):
-        self.memory, self.rule, self.key = memory, rule, key
+    def __init__(self, memory: Memory, rule: Pruning, key: int, choices: Choices):
+        self.memory, self.rule, self.key, self.choices = memory, rule, key, choices
         self._kept: dict[str, list[Operation]] = {}
 
     def text(self, text: ProgramText, density: float, limit: int,
              scratch: tuple[int, int, int]) -> None:
         """All layers, of which a share of `density` stays. The limit of a layer goes through
         scalar register `limit`; it and three others are lost, and so is the scratchpad."""
+        if self.choices.chosen:
+            text.line(f"li r{STREAMS}, 0", "what streams")
         for parameters in self.memory.pruned:
             counted = self.rule.counted(parameters.layer, parameters.weight_words)
             name = parameters.layer.name
@@ -58,6 +63,7 @@ class Refresh:
             threshold.limit(text, self._lowest(parameters), round(density * counted), limit,
                             scratch)
             text.operations(self._planned(f"{name} masks", self._masks, parameters, limit))
+            self.choices.choose(text, parameters, STREAMS, scratch[:2])
 
     def _lowest(self, parameters: Parameters) -> int:
         """The lowest bin of a layer."""
@@ -85,6 +91,8 @@ class Refresh:
         for job, piece in enumerate(pieces(self.memory, parameters, self.rule)):
             operations += _in(job, [fill(piece), *piece.score(), *piece.choose(under, self.key),
                                     moved(moves.store, piece.mask, parameters.mask, piece)])
+            if self.choices.chosen:
+                operations += _in(job, [piece.live(more=job > 0)])
         if self.rule.shrink:
             kept = Buffer(f"limit of {parameters.layer.name}", GROUP_WORDS)
             operations += _in(len(operations), [

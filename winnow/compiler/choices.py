@@ -1,0 +1,129 @@
+"""Which operand of a layer streams in FP and BP: maps and errors, or weights.
+
+Fixed by the recipe, or chosen on the device whenever masks are: a bit for each layer and phase, in
+one scalar register. Both ways are in the program then, under guards of which one holds.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from isa.config import LANES, Config
+from isa.memmap import Control
+from sim.slots import spread
+from winnow.compiler.memory import Memory, Parameters
+from winnow.compiler.recipe import Recipe
+from winnow.compiler.text import ProgramText
+from winnow.compiler.weight_streams import StreamedWeights
+from winnow.graph import Layer
+
+MOST = 23  # choices: a state keeps them in the fraction of a binary32 number
+PHASES = "FP", "BP"
+DENSITY = 0.5  # of a map that streams, about: it is not measured
+OUTPUTS = 0.85  # of its dense cycles that BP takes, which leaves out dead outputs
+STEPS = 64  # of a density
+SLOTS = 4096  # drawn to see how lanes share
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Of a layer and phase: its bit, and how many zero weights there are from which on they
+    stream."""
+
+    number: int
+    least: int
+
+
+class Choices:
+    """What streams, for each layer and phase.
+
+    Parameters
+    ----------
+    memory : Memory
+    recipe : Recipe
+    """
+
+    def __init__(self, memory: Memory, recipe: Recipe):
+        self.memory, self.recipe, self.config = memory, recipe, memory.config
+
+    def ways(self, layer: int, phase: str) -> tuple[bool, ...]:
+        """Whether weights stream: no, yes, or both, as the device chooses."""
+        if (layer, phase) in self.chosen:
+            return False, True
+        return (self.recipe.stream == "weights" and self._may(layer),)
+
+    @cached_property
+    def chosen(self) -> dict[tuple[int, str], Choice]:
+        """What the device chooses."""
+        if self.recipe.stream != "auto":
+            return {}
+        phases = PHASES[:1] if self.recipe.skipping else PHASES
+        limits = {(i, phase): limit for phase in phases for i in range(len(self.memory.parameters))
+                  if self._may(i) and (limit := self._limit(i, phase))}
+        # In the order of a step the walk through the bits goes on: FP, then BP from the last layer.
+        keys = sorted(limits, key=lambda k: (k[1] == "BP", -k[0] if k[1] == "BP" else k[0]))[:MOST]
+        return {key: Choice(MOST - 1 - n, limits[key]) for n, key in enumerate(keys)}
+
+    def choose(self, text: ProgramText, parameters: Parameters, register: int,
+               scratch: tuple[int, int]) -> None:
+        """After the masks of a layer were counted, its bits in a scalar register, where they are
+        zero; two others are lost."""
+        zeros, least = scratch
+        mine = [choice for (i, _), choice in self.chosen.items()
+                if self.memory.parameters[i] is parameters]
+        if mine:
+            text.line(f"csr r{zeros}, {Control.HISTOGRAM:#x}", "weights that are pruned")
+        for choice in mine:
+            text.line(f"li r{least}, {choice.least}")
+            text.line(f"skip lt, r{zeros}, r{least}, +1")
+            text.line(f"addi r{register}, r{register}, {1 << choice.number}")
+
+    def _may(self, i: int) -> bool:
+        """Whether weights of a layer can stream and be zero: convolutions without a bias, whose
+        sums are so long that statistics, which take a pass of their own, are less."""
+        own, rule = self.memory.parameters[i], self.recipe.prune
+        layer = own.layer
+        if own.mask is None or rule.of_tiles or not self.memory.layouts.turns(layer):
+            return False
+        blocks = min(layer.input.blocks, layer.output.blocks)
+        return not layer.bias and blocks * layer.kernel**2 >= 2 * self.config.cores
+
+    def _limit(self, i: int, phase: str) -> int:
+        """How many weights have to be zero for the stream of weights to be the faster one; 0 if it
+        never is."""
+        own = self.memory.parameters[i]
+        maps = _maps(self.config, own.layer, phase)
+        for step in range(STEPS, 0, -1):
+            density = step / STEPS
+            if _weights(self.config, own.layer, phase, density) < maps:
+                return max(1, own.elements - int(density * own.layer.weights))
+        return 0
+
+
+def _maps(config: Config, layer: Layer, phase: str) -> float:
+    """Cycles of a pixel of the outputs where the map, or the errors, stream."""
+    dense = layer.tiles * LANES * LANES / config.macs_per_cycle
+    if phase == "BP":
+        return OUTPUTS * dense
+    words = min(config.slot, layer.input.blocks)
+    return dense * _slot(config.reach, words, DENSITY) / words
+
+
+def _weights(config: Config, layer: Layer, phase: str, density: float) -> float:
+    """Those where weights stream, statistics included. Tiles of the map are read a word a cycle,
+    those of the errors a slot."""
+    weights = StreamedWeights.new(config, layer, phase == "BP")
+    positions = min(config.block, LANES * weights.blocks)
+    tile = LANES * weights.slot // (config.slot if weights.back else 1)
+    a_pass = max(positions * _slot(config.reach, weights.slot, density), tile)
+    passes = layer.tiles // weights.blocks // weights.slot * -(-LANES * weights.blocks // positions)
+    drained = weights.blocks * (layer.stride**2 if weights.back else 1)
+    return max(a_pass * passes / LANES / config.cores, drained) + drained
+
+
+@cache
+def _slot(reach: int, words: int, density: float) -> float:
+    """Cycles of a slot of so many words, on average over slots drawn at random."""
+    live = np.random.default_rng(words).random((SLOTS, words, LANES)) < density
+    return float(spread(live.sum(axis=1), reach)[0].mean())
