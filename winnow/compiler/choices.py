@@ -111,11 +111,10 @@ def _maps(config: Config, layer: Layer, phase: str) -> float:
 
 
 def _weights(config: Config, layer: Layer, phase: str, density: float) -> float:
-    """Those where weights stream, statistics included. Tiles of the map are read a word a cycle,
-    those of the errors a slot."""
+    """Those where weights stream, statistics included. Tiles are read a slot a cycle."""
     weights = StreamedWeights.new(config, layer, phase == "BP")
     positions = min(config.block, LANES * weights.blocks)
-    tile = LANES * weights.slot // (config.slot if weights.back else 1)
+    tile = LANES * weights.slot // config.slot
     a_pass = max(positions * _slot(config.reach, weights.slot, density), tile)
     passes = layer.tiles // weights.blocks // weights.slot * -(-LANES * weights.blocks // positions)
     drained = weights.blocks * (layer.stride**2 if weights.back else 1)

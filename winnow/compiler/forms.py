@@ -74,6 +74,13 @@ def added(label: str, a: Tile, b: Tile, out: Tile, fmt: FormatCode,
                      for name, tile in (("x", a), ("y", b), ("o0", out))})
 
 
+def copied(label: str, x: Tile, y: Tile, fmt: FormatCode) -> Operation:
+    """y = x, which may lie differently."""
+    side = y.layout.together
+    return vector(label, counts(y, side), (X, ONE, ZERO), x=Stream(x.buffer, fmt, steps(x, side)),
+                  o0=Stream(y.buffer, fmt, steps(y, side)))
+
+
 def masked(label: str, sums: Buffer, mask: Tile, out: Tile) -> Operation:
     """out = sums where the mask is not zero, in E5M2; sums in binary32 that lie like it."""
     side = out.layout.together

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from winnow.compiler import averages, constant, nests, pools, scores, weight_streams
+from isa.formats import FormatCode
+from winnow.compiler import averages, constant, forms, nests, pools, scores, weight_streams
 from winnow.compiler.cuts import Cuts, Need, common, hull, most_pieces, pieces
 from winnow.compiler.forming import Pass
 from winnow.compiler.nests import Sums
@@ -60,8 +61,13 @@ class Forward(Pass):
             bands=max(layer.output.height for layer in layers),
             pieces=1 if any(layer.pool for layer in layers) else most_pieces(
                 made.shape, layers[0].is_linear))
+        together = self.layouts.errors.together if self._streams(made) else 1
         return self.step.cut(f"{made.name}, read by {names}", made.readers, most,
-                             lambda cuts, images: self._need(made, cuts, images))
+                             lambda cuts, images: self._need(made, cuts, images), together)
+
+    def _streams(self, made: Map) -> bool:
+        """Whether weights of a reader may stream."""
+        return self.training and any(self.step.streamed_words(i, "FP") for i in made.readers)
 
     def _need(self, made: Map, cuts: Cuts, images: range) -> Need:
         part, _ = self._part(made, cuts, images, cuts.largest_band)
@@ -81,7 +87,10 @@ class Forward(Pass):
         if cuts.chunks > 1:
             return Need(formed, 2 * (written + weights),
                         (formed + (written + weights) * cuts.chunks) * tiles, tiles * cuts.chunks)
-        weights += sum(self.step.streamed_words(i, "FP") for i in outputs)
+        if self._streams(made):
+            weights += sum(self.step.streamed_words(i, "FP") for i in outputs)
+            formed += sum(part.words(made.shape) for i in outputs
+                          if self.step.streamed_words(i, "FP"))
         return Need(formed + written, weights, (formed + written) * tiles + weights, tiles)
 
     def _weights(self, readers: dict[int, Layer], cuts: Cuts) -> dict[int, Buffer]:
@@ -174,13 +183,24 @@ class Forward(Pass):
             stats = norm.forward_stats if norm and statistics and self.training else None
             for stream in self.step.ways(i, "FP", i in self._streamed):
                 if stream:
-                    self.emit(weight_streams.forward(self.config, layer, x, self._streamed[i], y),
-                              tag)
+                    self._stream_weights(i, x, y, tag)
                     self._statistics(i, y, stats, tag)
                 else:
                     self.emit(nests.forward(
                         self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
                         stats, sums, self.step.cores(i)), tag)
+
+    def _stream_weights(self, i: int, x: Tile, y: Tile, tag: int) -> None:
+        """A layer's output from tiles of 8 pixels: images side by side are read a slot at a time.
+        """
+        side = self.layouts.errors
+        if x.images % side.together == 0:
+            name = f"{x.buffer.name} side by side"
+            beside = replace(x, buffer=Buffer(name, side.images(x.shape, x.images)), layout=side)
+            self.emit(forms.copied(name, x, beside, FormatCode.E4M3))
+            x = beside
+        self.emit(weight_streams.forward(self.config, self.graph.layers[i], x, self._streamed[i],
+                                         y), tag)
 
     def _statistics(self, i: int, y: Tile, stats: Buffer | None, tag: int) -> None:
         """Those of a tile of a layer's output, by a pass of its own."""

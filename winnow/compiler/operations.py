@@ -52,7 +52,8 @@ class Operation:
 
     `scalars` maps a register to the scalar register whose value is added to it. A move says which
     bytes of external memory it touches, unless a scalar register takes part in the address. Control
-    waits for an operation that has `control`, and then executes these lines.
+    waits for an operation that has `control`, and then executes these lines. One that has `ways`
+    stands for one or the other of two rows of operations, and has no registers of its own.
     """
 
     label: str
@@ -68,11 +69,28 @@ class Operation:
     post: int = 0
     guard: Guarded | Chosen | None = None
     control: tuple[str, ...] = ()
+    ways: "Ways | None" = None
 
     @property
     def buffers(self) -> list[Buffer]:
         known = getattr(self.guard, "known", None)
         return self.reads + self.writes + ([known] if known else [])
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Operations of one unit of which control gives those of one way, by a bit of the device's
+    choices: the first way where it is 0, the second where it is 1."""
+
+    number: int
+    rows: tuple[list[Operation], list[Operation]]
+
+    def operation(self, job: int) -> Operation:
+        """What stands for them, in program order."""
+        every = [operation for row in self.rows for operation in row]
+        reads, writes = ([*dict.fromkeys(buffer for o in every for buffer in getattr(o, name))]
+                         for name in ("reads", "writes"))
+        return Operation(every[0].label, every[0].unit, {}, reads, writes, job=job, ways=self)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ class _Scheduler:
                                  f"configuration {config.name} has {config.words * 8}")
         self.limits: dict[int, int] = {}  # jobs that may begin ahead of a job, if not AHEAD
         self.space = _Space(first, config.words)
-        self.lengths = [estimate(config, o.unit, o.registers) for o in operations]
+        self.lengths = [sum(estimate(config, each.unit, each.registers) for each in (
+            o.ways.rows[0] if o.ways else [o])) for o in operations]
         self.needs = _needs(operations)
         self.job = self.oldest = self.skew = 0  # the job is that of the next tensor operation
         self.done = [-1] * len(operations)  # cycle

@@ -21,7 +21,7 @@ from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
-from winnow.compiler.operations import Buffer, Chosen, Guarded, Operation
+from winnow.compiler.operations import Buffer, Chosen, Guarded, Operation, Ways
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import NEXT, Part, Tile
 from winnow.compiler.weight_streams import StreamedWeights
@@ -115,7 +115,7 @@ class Step:
             self.live = LiveImages(memory, rules.recipe, rules.key, rules.live)
             self.precise = Buffer("precise errors", self.scores.words)
         self.over_live = False  # images of parts are places in the list of live ones
-        self.guard: Guarded | Chosen | None = None  # of what is emitted
+        self.guard: Guarded | None = None  # of what is emitted
         self.choices = Choices(memory, rules.recipe)
 
     def emit(self, operations, tag: int = 0) -> None:
@@ -157,12 +157,23 @@ class Step:
         """Whether weights of a layer stream; where the device chooses, first no and then yes, and
         what is emitted meanwhile is done if it has chosen so. They do not unless they `may`."""
         ways, choice = self.choices.ways(layer, phase), self.choices.chosen.get((layer, phase))
-        for weights in ways if may else (False,):
-            if may and choice:
-                self.guard = Chosen(choice.number, weights)
+        if not (may and choice):
+            yield may and ways[0]
+            return
+        emitted, found = self.operations, []
+        for weights in ways:
+            self.operations = []
             yield weights
-            if may and choice:
-                self.guard = None
+            found.append(self.operations)
+        self.operations = emitted
+        rows = tuple([o for o in row if o.unit is Unit.TENSOR] for row in found)
+        for holds, row in enumerate(found):  # what only one way needs
+            for operation in row:
+                if operation.unit is not Unit.TENSOR:
+                    operation.guard = Chosen(choice.number, bool(holds))
+                    self.operations.append(operation)
+        if any(rows):
+            self.operations.append(Ways(choice.number, rows).operation(self.job))
 
     def streamed(self, layer: int, weights: Buffer, phase: str) -> StreamedWeights | None:
         """Weights as they stream, made of all weights of a layer, if they may."""

@@ -9,6 +9,7 @@ from winnow.compiler.order import CONTROL_TOKEN
 CHOICES = 0  # scalar register with a bit for each choice of the device
 ZERO, WALK, HOLDS = 11, 14, 15  # scalar registers that looking at a choice takes
 SIGN = 31
+UNKNOWN = object()  # what a register holds where one of two ways has set it
 
 
 class ProgramText:
@@ -49,7 +50,31 @@ class ProgramText:
             self._operation(operation)
         self.line("fence")
 
+    def _either(self, operation: Operation) -> None:
+        """One of two rows of operations of a unit, which take and give the same tokens."""
+        unit, number = operation.unit, operation.ways.number
+        self._look(number)
+        second, end = self.unique("second_way"), self.unique("chosen")
+        before, after = self._held[unit], []
+        self.line(f"skip lt, r{WALK}, r{ZERO}, {second}")
+        for row, label in zip(operation.ways.rows, (second, end), strict=True):
+            self._held[unit] = before
+            for i, each in enumerate(row):
+                each.wait = operation.wait if i == 0 else 0
+                each.post = operation.post if i == len(row) - 1 else 0
+                self._operation(each)
+            after.append(self._held[unit])
+            if label is second:
+                self.line(f"skip eq, r{ZERO}, r{ZERO}, {end}")
+            self.label(label)
+        a, b = after
+        self._held[unit] = {name: a[name] if a.get(name) == b.get(name) else UNKNOWN
+                            for name in a.keys() | b.keys()}
+
     def _operation(self, operation: Operation) -> None:
+        if operation.ways:
+            self._either(operation)
+            return
         unit = operation.unit
         held = self._held[unit]
         if held is None:

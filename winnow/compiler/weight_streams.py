@@ -216,7 +216,7 @@ class _Pixels:
 def _axes(still: Tile, out: Tile, beneath: Tile, columns: int, rows: int, s_in: int,
           s_out: int) -> tuple[_Axis, ...]:
     """Images that lie side by side, columns, rows, groups of images."""
-    together, xs, ys, zs = out.layout.together, still.strides, out.strides, beneath.strides
+    together, xs, ys, zs = still.layout.together, still.strides, out.strides, beneath.strides
 
     def images(count: int, step: int) -> _Axis:
         return _Axis(count, (still.past(step), 0, 0), (out.past(step), 0, 0), beneath.past(step))

@@ -1,0 +1,133 @@
+"""Weights as the stream in FP and BP: training gives the same bits whichever operand streams, and
+the device chooses by how many weights are zero."""
+
+from itertools import chain
+
+import pytest
+
+from isa.config import Config
+from isa.registers import Skip, Unit
+from verif import seeds
+from verif.simulation import Simulation
+from verif.system.networks import LOW_PRECISION, random_session
+from verif.system.test_chip import CYCLES, compare, work
+from verif.system.test_layouts import assert_same, trained
+from winnow.compiler.operations import Operation
+from winnow.compiler.pruning.rule import Pruning
+from winnow.compiler.recipe import Recipe
+from winnow.errors import UserError
+from winnow.host import Driver, ModelDevice
+from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
+from winnow.session import Session
+from winnow.train import pieces
+
+CHIP = Config("wide", cores=2, scratchpad_kib=256, banks=32, slot=4, reach=2)
+STEPS = 3
+AT_RANDOM = {"rounding": "stochastic", "scaling": "dynamic", "error_scale": 17, "clean_steps": 2}
+NETWORKS = {
+    "plain": Network("plain", Shape(3, 12, 9), (
+        Conv("first", 16, norm=True), Conv("a", 40, norm=True),
+        Conv("b", 24, 5, 2, norm=True, pool=2), Linear("fc", 10))),
+    "residual": Network("residual", Shape(3, 8, 8), (
+        Conv("first", 16, norm=True),
+        Residual("r", (Conv("a", 24, norm=True), Conv("b", 16, relu=False, norm=True))),
+        Residual("s", (Conv("c", 32, 3, 2, norm=True), Conv("d", 32, relu=False, norm=True)),
+                 Conv("e", 32, 1, 2, 0, relu=False, norm=True)), Linear("fc", 10))),
+    "branches": Network("branches", Shape(3, 9, 7), (
+        Conv("first", 16, norm=True), MaxPool("max", Window(2)),
+        Residual("r", (Conv("a", 32, norm=True), Conv("b", 16, relu=False, norm=True))),
+        Linear("fc", 10))),
+}
+
+
+def session(config: Config, net: str, stream: str, density: float = 0.1, **options) -> Session:
+    rule = Pruning(density=((0, density),), refresh=1, regrow=0.0)
+    return random_session(config, seeds.generator(f"streams {net}"), steps=STEPS,
+                          network=NETWORKS[net], prune=rule, stream=stream, **options)
+
+
+def streams(made: Session) -> set[str]:
+    """Operations of a training step that stream weights."""
+    return {o.label for o in tensor_operations(made) if o.registers.get("tensor.mode", {}).get(
+        "turn_output")}
+
+
+def tensor_operations(made: Session) -> list[Operation]:
+    """Those of a training step, of both ways."""
+    return [each for o in made.program.training.operations if o.unit is Unit.TENSOR
+            for each in (chain(*o.ways.rows) if o.ways else [o])]
+
+
+@pytest.mark.parametrize("at_random", [False, True])
+@pytest.mark.parametrize("net", NETWORKS)
+def test_same_bits_whatever_streams(net, at_random):
+    """Also with an element that is added, strides, pools, and rounding at random."""
+    found, skipped = {}, {}
+    for stream in ("maps", "weights", "auto"):
+        made = session(CHIP, net, stream, **(AT_RANDOM if at_random else {}))
+        assert bool(streams(made)) == (stream != "maps")
+        found[stream], counters = trained(made)
+        skipped[stream] = counters["skipped_elements"]
+    for stream in ("weights", "auto"):
+        assert_same(found[stream], found["maps"])
+        assert skipped[stream] != skipped["maps"]
+
+
+@pytest.mark.parametrize("kib", [32, 64])
+def test_same_bits_in_parts(kib):
+    """Where a layer's weights do not stay in the scratchpad, maps stream."""
+    chip = CHIP.with_(scratchpad_kib=kib)
+    expected, _ = trained(session(chip, "plain", "maps"))
+    for stream in ("weights", "auto"):
+        assert_same(trained(session(chip, "plain", stream))[0], expected)
+
+
+@pytest.mark.parametrize(("density", "few"), [(0.05, True), (0.95, False)])
+def test_device_chooses(density, few):
+    """Maps until masks are there; then weights if few of them are live. What streams in a layer is
+    what its bit says."""
+    made = session(CHIP, "plain", "auto", density)
+    device = ModelDevice(CHIP, made.program.external.size)
+    choices = {o.ways.number for o in made.program.training.operations if o.ways}
+    every, seen, turned = sum(1 << number for number in choices), [], []
+    made.place(device.memory)
+    for part in pieces(made.rounds, 0, 1):
+        made.load(device.memory, part)
+        seen.append(made.state(device.memory).streams)
+        turned.append(0)
+
+        def count(tag, operation):
+            turned[-1] += getattr(operation, "mode", {}).get("turn_output", 0)
+        device.machine.observer = count
+        Driver(device).execute(made.program.address("program"))
+    assert len(choices) == 4
+    assert seen == [0] + [every if few else 0] * (STEPS - 1)
+    assert [bool(n) for n in turned] == [bool(bits) for bits in seen]
+
+
+def test_elements_are_what_they_leave_out():
+    made = session(CHIP, "plain", "weights")
+    modes = [o.registers["tensor.mode"] for o in tensor_operations(made)
+             if o.label in ("a FP", "b BP")]
+    assert modes and all(mode["skip"] == Skip.TILES | Skip.ELEMENTS for mode in modes)
+    assert {mode["turn_output"] for mode in modes} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", NETWORKS)
+def test_chip(net):
+    """Every byte and exact counter after each of two programs, with stalls: maps stream, then
+    weights."""
+    made = session(CHIP, net, "auto", **LOW_PRECISION)
+    size = made.program.external.size
+    model = ModelDevice(CHIP, size)
+    with Simulation(CHIP, memory_bytes=size, seed=seeds.seed(), stalls=0.2) as chip:
+        for on_chip, on_model in zip(work(made, chip, CYCLES, 1), work(made, model, CYCLES, 1),
+                                     strict=True):
+            compare(made, on_chip, on_model)
+    assert made.state(model.memory).streams
+
+
+def test_unknown_stream():
+    with pytest.raises(UserError, match="stream = 'errors': must be one of auto, maps, weights"):
+        Recipe(stream="errors")
