@@ -61,6 +61,9 @@ def mechanism_options(parser: argparse.ArgumentParser, prune: str = "none") -> N
                         help="share of what is pruned that is given another chance (0.02)")
     parser.add_argument("--shrink", type=float, metavar="L",
                         help="group Lasso: lambda; groups shrink until they are zero (0: at once)")
+    parser.add_argument("--stream", metavar="WHAT", help="in FP and BP of pruned elements "
+                        "or vectors: maps, weights, or auto, what the device finds faster; no "
+                        "result depends on it (auto)")
     parser.add_argument("--skip-images", metavar="HOW", help="images without BP and WU: none, "
                         "threshold:E (of the error of a score), quantile:S or random:S (a share)")
 

@@ -21,7 +21,7 @@ from winnow.session import Progress, Round, Session
 # What a user may set, beside the configuration: of the run, of the recipe, of its pruning.
 RUN_OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device")
 RECIPE_OPTIONS = ("epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
-                  "scaling", "error_scale", "clean_steps", "skip", "skip_images")
+                  "scaling", "error_scale", "clean_steps", "skip", "stream", "skip_images")
 PRUNE_OPTIONS = ("prune", "density", "refresh", "regrow", "shrink")
 OPTIONS = RUN_OPTIONS + RECIPE_OPTIONS + PRUNE_OPTIONS
 

@@ -12,9 +12,11 @@ from verif.simulation import Simulation
 from verif.system.networks import LOW_PRECISION, random_session
 from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_layouts import assert_same, trained
+from winnow.compiler import training
 from winnow.compiler.operations import Operation
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
+from winnow.compiler.step import PLANS
 from winnow.errors import UserError
 from winnow.host import Driver, ModelDevice
 from winnow.network import Conv, Linear, MaxPool, Network, Residual, Shape, Window
@@ -38,6 +40,12 @@ NETWORKS = {
         Residual("r", (Conv("a", 32, norm=True), Conv("b", 16, relu=False, norm=True))),
         Linear("fc", 10))),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_plan(monkeypatch):
+    """One plan of tile sizes instead of the best of all, which takes long to find."""
+    monkeypatch.setattr(training, "PLANS", PLANS[:1])
 
 
 def session(config: Config, net: str, stream: str, density: float = 0.1, **options) -> Session:
@@ -73,10 +81,9 @@ def test_same_bits_whatever_streams(net, at_random):
         assert skipped[stream] != skipped["maps"]
 
 
-@pytest.mark.parametrize("kib", [32, 64])
-def test_same_bits_in_parts(kib):
+def test_same_bits_in_parts():
     """Where a layer's weights do not stay in the scratchpad, maps stream."""
-    chip = CHIP.with_(scratchpad_kib=kib)
+    chip = CHIP.with_(scratchpad_kib=64)
     expected, _ = trained(session(chip, "plain", "maps"))
     for stream in ("weights", "auto"):
         assert_same(trained(session(chip, "plain", stream))[0], expected)

@@ -10,7 +10,8 @@ EXACT = tuple(KINDS)  # what operations leave out: no bit depends on it
 # Those that change what is trained: the settings that each has of its own, with its values where
 # they are not those of training (None).
 TRAINING = {
-    "prune": {"prune": "element", "density": None, "refresh": None, "regrow": None},
+    "prune": {"prune": "element", "density": None, "refresh": None, "regrow": None,
+              "stream": None},
     "lasso": {"prune": "group", "density": None, "refresh": None, "regrow": None, "shrink": 0.5},
     "images": {"skip_images": "quantile:0.5"},
 }
