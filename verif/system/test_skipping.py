@@ -47,6 +47,7 @@ def cases(config: Config, generator: np.random.Generator, count: int):
         alone = bool(generator.integers(2))
         try:
             phases = [*layer.convolutions(config, made, images, alone),
+                      *layer.streams(config, made, images),
                       *layer.updates(config, made, images)]
         except UserError:  # it does not fit
             continue
@@ -83,7 +84,7 @@ def test_there_are_500_cases_of_every_kind():
     for name, (config, count) in CHIPS.items():
         made = list(cases(config, seeds.generator(name), count))
         assert {(phase.name, mechanism) for _, phase, mechanism in made} == {
-            *(("FP", m) for m in ("tiles", "elements", "tiles and elements")),
-            *(("BP", m) for m in ("tiles", "outputs", "tiles and outputs")),
+            *(("FP", m) for m in ("tiles", "elements", "tiles and elements", "weights")),
+            *(("BP", m) for m in ("tiles", "outputs", "tiles and outputs", "weights")),
             ("WU", "elements"), ("WU", "outputs")}
         assert {shape.stride for shape, _, _ in made} == {1, 2}

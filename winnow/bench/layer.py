@@ -7,12 +7,13 @@ import numpy as np
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.registers import Skip
-from winnow.compiler import nests, turned
+from winnow.compiler import nests, turned, weight_streams
 from winnow.compiler.layouts import Layouts
 from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.turned import LiveWeights, TurnedTile
+from winnow.compiler.weight_streams import StreamedWeights
 from winnow.errors import UserError
 from winnow.graph import Layer
 from winnow.network import Shape
@@ -96,6 +97,7 @@ def phases(config: Config, channels: int, size: int, images: int) -> Iterator[Ph
     layer = Layer("conv", shape, shape, KERNEL, 1, PADDING)
     for alone in (False, True)[:1 + (config.cores > 1)]:
         yield from convolutions(config, layer, images, alone)
+    yield from streams(config, layer, images)
     yield from updates(config, layer, images)
 
 
@@ -151,6 +153,33 @@ def convolutions(config: Config, layer: Layer, images: int, alone: bool) -> Iter
                                       cores=cores)
             yield Phase(name, config, **grouped, make=make, result=out.buffer,
                         dense=[errors.buffer], sparse={"tiles": weights, "outputs": maps.buffer})
+
+
+def streams(config: Config, layer: Layer, images: int) -> Iterator[Phase]:
+    """FP, and BP of every `stride`-th pixel, whose stream is the weights: all cores have it.
+
+    `images` are a multiple of `Config.slot`. `UserError` where they do not fit."""
+    layouts = Layouts.of(config)
+    below, above = (Part.of(shape, range(images)) for shape in (layer.input, layer.output))
+    for name in ("FP", "BP"):
+        places, back = _Places(config), name == "BP"
+        weights = StreamedWeights.new(config, layer, back)
+        places.put(weights.buffer)
+        still = places.tile("pixels", above if back else below,
+                            layer.output if back else layer.input, layouts.errors)
+        out = places.tile("results", below if back else above,
+                          layer.input if back else layer.output,
+                          layouts.errors if back else layouts.maps)
+
+        def make(x=still, w=weights, y=out):
+            if w.back:
+                return weight_streams.backward(config, layer, x, w, y, 0, 0, Beside())[-1]
+            return weight_streams.forward(config, layer, x, w, y)
+        if back and not nests.reaches(layer, 0, 0):
+            return
+        cores = make().registers["tensor.positions"]["cores"]
+        yield Phase(name, config, cores, 1, make, out.buffer, [still.buffer],
+                    {"weights": weights.buffer})
 
 
 def updates(config: Config, layer: Layer, images: int) -> Iterator[Phase]:

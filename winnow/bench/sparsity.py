@@ -31,6 +31,7 @@ MECHANISMS = {
     "tiles": Skip.TILES,
     "elements": Skip.ELEMENTS,
     "outputs": Skip.OUTPUTS,
+    "weights": Skip.ELEMENTS,  # as the stream
     "tiles and elements": Skip.TILES | Skip.ELEMENTS,
     "tiles and outputs": Skip.TILES | Skip.OUTPUTS,
 }

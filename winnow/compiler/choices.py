@@ -21,7 +21,7 @@ from winnow.graph import Layer
 MOST = 23  # choices: a state keeps them in the fraction of a binary32 number
 PHASES = "FP", "BP"
 DENSITY = 0.5  # of a map that streams, about: it is not measured
-OUTPUTS = 0.85  # of its dense cycles that BP takes, which leaves out dead outputs
+OUTPUTS = 0.8  # of its dense cycles that BP takes with a stride of 1, which leaves out dead outputs
 STEPS = 64  # of a density
 SLOTS = 4096  # drawn to see how lanes share
 
@@ -105,7 +105,7 @@ def _maps(config: Config, layer: Layer, phase: str) -> float:
     """Cycles of a pixel of the outputs where the map, or the errors, stream."""
     dense = layer.tiles * LANES * LANES / config.macs_per_cycle
     if phase == "BP":
-        return OUTPUTS * dense
+        return dense if layer.stride > 1 else OUTPUTS * dense
     words = min(config.slot, layer.input.blocks)
     return dense * _slot(config.reach, words, DENSITY) / words
 
