@@ -3,6 +3,7 @@ the device chooses by how many weights are zero."""
 
 from itertools import chain
 
+import numpy as np
 import pytest
 
 from isa.config import Config
@@ -13,6 +14,8 @@ from verif.system.networks import LOW_PRECISION, random_session
 from verif.system.test_chip import CYCLES, compare, work
 from verif.system.test_layouts import assert_same, trained
 from winnow.compiler import training
+from winnow.compiler.choices import Choices
+from winnow.compiler.memory import Parameters
 from winnow.compiler.operations import Operation
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
@@ -89,27 +92,36 @@ def test_same_bits_in_parts():
         assert_same(trained(session(chip, "plain", stream))[0], expected)
 
 
-@pytest.mark.parametrize(("density", "few"), [(0.05, True), (0.95, False)])
-def test_device_chooses(density, few):
-    """Maps until masks are there; then weights if few of them are live. What streams in a layer is
-    what its bit says."""
+@pytest.mark.parametrize(("density", "most"), [(0.05, 4), (0.5, 1), (0.95, 0)])
+def test_device_chooses(density, most):
+    """Maps until masks are there; then weights where as many are zero as a choice asks for. What
+    streams is what its bit says."""
     made = session(CHIP, "plain", "auto", density)
-    device = ModelDevice(CHIP, made.program.external.size)
-    choices = {o.ways.number for o in made.program.training.operations if o.ways}
-    every, seen, turned = sum(1 << number for number in choices), [], []
+    program = made.program
+    device, memory = ModelDevice(CHIP, program.external.size), program.memory
+    choices, least, streamed = Choices(memory, program.recipe).chosen, set(), set()
+
+    def see(tag, operation):
+        if getattr(operation, "mode", {}).get("turn_output"):
+            streamed.add(tag)
+
     made.place(device.memory)
+    device.machine.observer = see
     for part in pieces(made.rounds, 0, 1):
         made.load(device.memory, part)
-        seen.append(made.state(device.memory).streams)
-        turned.append(0)
+        expected, bits = set(least), made.state(device.memory).streams
+        assert bits == sum(1 << choices[key].number for key in expected)
+        streamed.clear()
+        Driver(device).execute(program.address("program"))
+        assert streamed == {program.tag(*key) for key in expected}
+        least = {(i, phase) for (i, phase), choice in choices.items() if zeros(
+            device.memory, memory.parameters[i]) >= choice.least}
+    assert len(choices) == 4 and len(least) == most
 
-        def count(tag, operation):
-            turned[-1] += getattr(operation, "mode", {}).get("turn_output", 0)
-        device.machine.observer = count
-        Driver(device).execute(made.program.address("program"))
-    assert len(choices) == 4
-    assert seen == [0] + [every if few else 0] * (STEPS - 1)
-    assert [bool(n) for n in turned] == [bool(bits) for bits in seen]
+
+def zeros(memory: np.ndarray, own: Parameters) -> int:
+    """Of the mask of a layer."""
+    return int(np.sum(memory[own.mask:own.mask + own.elements] == 0))
 
 
 def test_elements_are_what_they_leave_out():
