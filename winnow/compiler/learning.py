@@ -310,7 +310,8 @@ class Learning(Pass):
                 label, gradient, first,
                 update.Learned(master, moment, weights, mask, own.master_format, own.moment_format,
                                recipe.stochastic, Numbers(label, rules.key, place.first),
-                               moves.joined(place.run, place.loops)),
+                               moves.joined(place.run, place.loops),
+                               self._turns(i) and self._way(i)[1]),
                 recipe.momentum, rules.rate, decay=recipe.decay))
             for kept in (*lasting, (weights, own.weights, place)):
                 self.step.move(moves.store, *kept)

@@ -49,6 +49,7 @@ class Learned:
     stochastic: bool = False
     numbers: Numbers | None = None
     runs: tuple[int, list[Runs]] | None = None
+    masked: bool = False  # the gradient of what a mask leaves out is zero already
 
     @property
     def _runs(self) -> tuple[int, list[Runs]]:
@@ -100,7 +101,7 @@ def momentum_step(label: str, gradient: Buffer, first: int, learned: Learned, mo
         if learned.weights else None
     mask = Stream(learned.mask, E4M3, learned.steps(1)) if learned.mask else None
     operations = []
-    if mask:
+    if mask and not learned.masked:
         operations.append(vector(f"{label}: mask", counts, (X, ONE, ZERO), activation=MASK, x=g,
                                  z=mask, o0=g))
     if factor_register is not None:
