@@ -11,11 +11,11 @@ from hdl.external import ExternalPort
 from hdl.memory.regfile import RegisterFile
 from hdl.memory.scratchpad import Scratchpad
 from hdl.move.unit import MoveUnit
-from hdl.tensor.accumulate import AccumulatingTree, accumulator_layout
-from hdl.tensor.core import Core
-from hdl.tensor.drain import Drain
-from hdl.tensor.feed import Feed
-from hdl.tensor.skipping_core import SkippingCore
+from hdl.tensor.core.accumulate import AccumulatingTree, accumulator_layout
+from hdl.tensor.core.core import Core
+from hdl.tensor.core.skipping_core import SkippingCore
+from hdl.tensor.drain.drain import Drain
+from hdl.tensor.feed.feed import Feed
 from hdl.tensor.unit import TensorUnit
 from hdl.vector.unit import VectorUnit
 from isa.config import LANES, TREES, Config

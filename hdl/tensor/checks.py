@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import CAUSE_BITS, registers_layout
+from hdl.tensor.feed.sequencer import position_bits
 from hdl.tensor.groups import CORES_BITS, sizes
-from hdl.tensor.sequencer import position_bits
 from hdl.tensor.skips import skips
 from isa.config import MODES, TREES, Config
 from isa.formats import E5M2, FormatCode

@@ -8,13 +8,13 @@ from hdl.clock import gated
 from hdl.control.front_end import FrontEnd
 from hdl.interfaces import ReadPort, UnitCommand, WritePort
 from hdl.tensor.checks import Checks
-from hdl.tensor.core import Core
-from hdl.tensor.drain import Drain
+from hdl.tensor.core.core import Core
+from hdl.tensor.core.planes import count
+from hdl.tensor.core.skipping_core import SkippingCore
+from hdl.tensor.drain.drain import Drain
 from hdl.tensor.events import WORDS_BITS, TensorEvents
-from hdl.tensor.feed import Feed
+from hdl.tensor.feed.feed import Feed
 from hdl.tensor.left_out import LeftOut
-from hdl.tensor.planes import count
-from hdl.tensor.skipping_core import SkippingCore
 from hdl.tensor.skips import skips
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode

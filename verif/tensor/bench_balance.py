@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from hdl.tensor.balance import Balance
+from hdl.tensor.elements.balance import Balance
 from isa.config import LANES
 from verif import bench, seeds, streams
 from verif.tensor.sharing import draw_live, planes, shares

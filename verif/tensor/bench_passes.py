@@ -3,7 +3,7 @@
 import cocotb
 
 from hdl.streams.walker import origin_layout
-from hdl.tensor.passes import PASS
+from hdl.tensor.feed.passes import PASS
 from verif import bench, seeds, streams
 
 OUTER = bench.parameters()["outer"]

@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from hdl.tensor.slots import Slots, pick_layout
+from hdl.tensor.elements.slots import Slots, pick_layout
 from isa.config import LANES, Config
 from verif import bench, seeds, streams
 from verif.tensor.sharing import draw_live, planes, shares

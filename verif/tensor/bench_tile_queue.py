@@ -2,7 +2,7 @@
 
 import cocotb
 
-from hdl.tensor.tile_queue import tile_words_layout
+from hdl.tensor.tiles.tile_queue import tile_words_layout
 from verif import bench, seeds, streams
 
 SLOT = bench.parameters()["slot"]

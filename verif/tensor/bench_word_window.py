@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from hdl.tensor.word_window import SLOTS
+from hdl.tensor.live.word_window import SLOTS
 from isa.config import TREES, Config
 from verif import bench, seeds, streams
 

@@ -5,7 +5,7 @@ from itertools import product
 import cocotb
 
 from hdl.streams.walker import origin_layout
-from hdl.tensor.zero_tiles import DEPTH, OUTER
+from hdl.tensor.tiles.zero_tiles import DEPTH, OUTER
 from isa.registers import BLOCKS, REDUCTION
 from verif import seeds, streams
 

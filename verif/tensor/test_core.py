@@ -1,7 +1,7 @@
 import pytest
 
-from hdl.tensor.core import Core
-from hdl.tensor.skipping_core import SkippingCore
+from hdl.tensor.core.core import Core
+from hdl.tensor.core.skipping_core import SkippingCore
 from isa.config import Config, ConfigError
 from verif import bench
 

@@ -1,7 +1,7 @@
 import pytest
 
-from hdl.tensor.live_masks import LiveMasks
-from hdl.tensor.word_window import WordWindow
+from hdl.tensor.live.masks import LiveMasks
+from hdl.tensor.live.word_window import WordWindow
 from isa.config import Config
 from verif import bench
 

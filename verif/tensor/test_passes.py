@@ -1,8 +1,8 @@
 import pytest
 
-from hdl.tensor.passes import Passes
-from hdl.tensor.tile_queue import TileQueue
-from hdl.tensor.zero_tiles import ZeroTiles
+from hdl.tensor.feed.passes import Passes
+from hdl.tensor.tiles.tile_queue import TileQueue
+from hdl.tensor.tiles.zero_tiles import ZeroTiles
 from isa.config import Config
 from verif import bench
 

@@ -1,9 +1,9 @@
 import pytest
 
-from hdl.tensor.balance import Balance
-from hdl.tensor.choose import Choose
-from hdl.tensor.pick import Pick
-from hdl.tensor.slots import Slots
+from hdl.tensor.core.choose import Choose
+from hdl.tensor.elements.balance import Balance
+from hdl.tensor.elements.pick import Pick
+from hdl.tensor.elements.slots import Slots
 from isa.config import Config
 from verif import bench
 

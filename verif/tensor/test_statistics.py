@@ -1,6 +1,6 @@
 import pytest
 
-from hdl.tensor.statistics import Statistics
+from hdl.tensor.drain.statistics import Statistics
 from isa.config import Config
 from verif import bench
 

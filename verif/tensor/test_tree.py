@@ -1,6 +1,6 @@
 import pytest
 
-from hdl.tensor.accumulate import AccumulatingTree, part_widths
+from hdl.tensor.core.accumulate import AccumulatingTree, part_widths
 from isa.config import Config, ConfigError
 from verif import bench
 from verif.tensor.exact import SMALLEST_BITS

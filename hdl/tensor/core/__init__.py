@@ -1,0 +1,1 @@
+"""A tensor core: 8 exact trees and the accumulators behind them."""

@@ -1,0 +1,1 @@
+"""Zero elements of the stream are left out: slots, and who of the lanes takes what is left."""

@@ -1,0 +1,1 @@
+"""Dead outputs are left out: masks, and trees that walk their own live positions."""

@@ -1,0 +1,1 @@
+"""The stationary tiles of a core, and which of them are zero."""
