@@ -19,6 +19,7 @@ from winnow.options import (
     chosen_recipe,
     config_options,
     data_options,
+    loss_option,
     mechanism_options,
     skip_option,
 )
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--net", default="digits", help="network (default: %(default)s)")
     run.add_argument("--data", default="digits", help="data set (default: %(default)s)")
     data_options(run)
+    loss_option(run)
     run.add_argument("--epochs", type=int, help="passes over the training images")
     run.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
     skip_option(run)
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     data_options(train)
     train.add_argument("--device", choices=("model", "rtl"),
                        help="the model or the Verilog (default: model)")
+    loss_option(train)
     train.add_argument("--epochs", type=int, help="passes over the training images")
     train.add_argument("--batch", type=int, help="images a step, a power of two")
     train.add_argument("--rate", metavar="R[,EPOCH:R...]", help="learning rate, and from when on")

@@ -166,6 +166,11 @@ class Graph:
     maps: list[Map] = field(default_factory=list)
     outputs: list[Map | None] = field(default_factory=list)  # of each layer; None for the scores
 
+    def read_by(self, name: str) -> Map | None:
+        """The map that the layer of that name reads, if there is such a layer."""
+        return next((made for layer, made in zip(self.layers, self.inputs, strict=True)
+                     if layer.name == name), None)
+
 
 def lower(network: Network) -> Graph:
     """The graph of `network`; `NetworkError` if its layers do not fit together."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from isa.config import Config
+from isa.instructions import INSTRUCTION_BYTES
 from isa.memmap import (
     COUNTERS,
     ID_VALUE,
@@ -80,6 +81,11 @@ class Driver:
         self.device.write32(Control.PROGRAM, program)
         self.device.write32(Control.INTERRUPT_ENABLE, 1)
         self.device.write32(Control.COMMAND, 1)
+
+    def resume(self) -> None:
+        """After a halt: begin again behind it. What is in memory and scratchpad stays."""
+        halt = self.device.read32(Control.PC)
+        self.start(self.device.read32(Control.PROGRAM) + INSTRUCTION_BYTES * (halt + 1))
 
     def finish(self) -> int:
         """After the interrupt: the halt code; `TrapRaised` or `NanInSum` if there is cause."""

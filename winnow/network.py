@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from isa.config import LANES
 from winnow.errors import UserError
 
+# Names of the first layer of a head, which reads the features, and of the first of a predictor,
+# which reads the embeddings.
+PROJECTION, PREDICTION = "projection", "prediction"
+
 
 class NetworkError(UserError):
     """A network that has no meaning; the message names the layer, the value and the rule."""
@@ -115,6 +119,10 @@ class Network:
         """The same layers on images of another shape."""
         return replace(self, input=shape)
 
+    def with_layers(self, layers: tuple) -> "Network":
+        """Other layers on the same images."""
+        return replace(self, layers=layers)
+
 
 def _normalised(name: str, channels: int, **options) -> Conv:
     return Conv(name, channels, norm=True, **options)
@@ -132,6 +140,12 @@ NETWORKS = {network.name: network for network in (
         Conv("conv1", 8),
         Conv("conv2", 16, stride=2),
         Conv("conv3", 16),
+        Linear("fc", 10),
+    )),
+    Network("digits64", Shape(1, 8, 8), (
+        Conv("conv1", 16),
+        Conv("conv2", 32, stride=2),
+        Conv("conv3", 64),
         Linear("fc", 10),
     )),
     Network("lenet5", Shape(3, 32, 32), (

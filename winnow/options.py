@@ -43,6 +43,12 @@ def data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-images", type=int, metavar="N", help="only the first N")
 
 
+def loss_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--loss", metavar="LOSS", help="softmax or mse, of labels; contrastive or "
+                        "simsiam, of two views of each image, without labels: the host computes "
+                        "it, and a linear probe is what is tested (default: that of the network)")
+
+
 def skip_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip", metavar="KINDS", help="what operations leave out: all, none, or "
                         "some of tiles,elements,outputs; no result depends on it (default: all)")
@@ -69,8 +75,8 @@ def mechanism_options(parser: argparse.ArgumentParser, prune: str = "none") -> N
 
 
 def chosen_recipe(options) -> Recipe:
-    """That of the network, with --skip."""
-    recipe = recipe_for(options.net)
+    """That of the network, with --skip and, where the command has it, --loss."""
+    recipe = recipe_for(options.net, getattr(options, "loss", None))
     return recipe if options.skip is None else replace(recipe, skip=options.skip)
 
 

@@ -19,6 +19,7 @@ class Report:
     config: Config
     images: dict[str, int]
     test_accuracy: float = 0.0
+    measure: str = "test accuracy"  # what that is
     memory_equal: bool | None = None  # with the model's; None where only the model ran
     first_difference: str | None = None
     weight_hashes: list[str] = field(default_factory=list)
@@ -51,7 +52,7 @@ class Report:
 
     def text(self) -> str:
         """A few lines for the terminal."""
-        lines = [f"test accuracy      {self.test_accuracy:.2%}"]
+        lines = [f"{self.measure:<19}{self.test_accuracy:.2%}"]
         if self.cycles:
             lines.append(f"simulated cycles   {self.cycles:,}  "
                          f"({self.cycles_per_second:,} a second)")
@@ -78,7 +79,7 @@ def picture(report: Report) -> bytes:
     left.plot(steps, [point.accuracy for point in report.curve], label="training accuracy")
     left.plot(steps, [point.loss for point in report.curve], label="loss")
     left.axhline(report.test_accuracy, linestyle="--", color="grey",
-                 label=f"test accuracy {report.test_accuracy:.1%}")
+                 label=f"{report.measure} {report.test_accuracy:.1%}")
     left.set(xlabel="step", ylim=(0, 1), title=f"{report.network} on the {report.device}")
     left.legend()
     names = list(dict.fromkeys(row["layer"] for row in report.layers))

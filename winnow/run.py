@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from isa.config import Config
 from verif.build import verilator
-from winnow import files, network, progress, report
+from winnow import files, losses, network, probe, progress, report
 from winnow.chip import simulated
 from winnow.compiler.recipe import Recipe
-from winnow.compiler.training import TrainingProgram
+from winnow.compiler.training import LOSS_WANTED, TrainingProgram
 from winnow.datasets import Dataset, network_for
 from winnow.host import Device, Driver, ModelDevice
 from winnow.session import Progress, Round, Session
@@ -59,7 +59,7 @@ class Runner:
         self.driver.start(session.program.address("program"))
         ended = False
         while not ended:
-            ended = self.device.run(self.units)
+            ended = self._ended()
             known = done
             done = len(work.images) if ended else session.steps_done(memory, work, done)
             if work.rate is None:
@@ -71,12 +71,23 @@ class Runner:
                 bar.set_postfix({"loss": f"{last.loss:.3f}", "accuracy": f"{last.accuracy:.1%}"},
                                 refresh=False)
             bar.update(done - known)
-        self.driver.finish()
         self.seconds += time.monotonic() - began
         self._warn(work)
-        self._count()
         if work.rate is not None and len(self.curve) % len(session.orders[0]) == 0:
             self.weight_hashes.append(session.weight_hash(memory))
+
+    def _ended(self) -> bool:
+        """Let some time pass; True at the end of the program. Where it halts for the loss, the host
+        hands in errors."""
+        if not self.device.run(self.units):
+            return False
+        code = self.driver.finish()
+        self._count()
+        if code != LOSS_WANTED:
+            return True
+        self.session.hand_in(self.device.memory)
+        self.driver.resume()
+        return False
 
     def _warn(self, work: Round) -> None:
         """Say so where a training step had no image left."""
@@ -97,13 +108,27 @@ class Runner:
         self.tags = tags
 
     def test_accuracy(self, bar: tqdm) -> float:
-        """The share of test images whose highest score is that of their class."""
+        """The share of test images whose highest score is that of their class; where the loss has
+        no labels, the accuracy of a linear probe."""
+        if self.session.program.recipe.by_host:
+            return self._probe(bar)
         right = []
         for work in self.session.test_rounds:
             self.run(work, bar)
             right.append(self.session.right(self.device.memory, work).ravel())
         return float(np.concatenate(right)[:self.session.dataset.test_labels.size].mean())
 
+    def _probe(self, bar: tqdm) -> float:
+        session, data = self.session, self.session.dataset
+        splits = []
+        for rounds, labels in ((session.probe_rounds, data.train_labels),
+                               (session.test_rounds, data.test_labels)):
+            features = []
+            for work in rounds:
+                self.run(work, bar)
+                features.append(session.features(self.device.memory))
+            splits += [np.concatenate(features)[:labels.size], labels]
+        return probe.accuracy(*splits)
 
     def report(self, result: report.Report) -> None:
         """Add what was seen of training, and what the device counted."""
@@ -140,7 +165,8 @@ def report_of(session: Session, net: str, device: str) -> report.Report:
     """The report of a run that is still to come."""
     data = session.dataset
     return report.Report(net, data.name, device, session.seed, session.program.config, {
-        "train": data.train_labels.size, "test": data.test_labels.size})
+        "train": data.train_labels.size, "test": data.test_labels.size},
+        measure="linear probe" if session.program.recipe.by_host else "test accuracy")
 
 
 def progress_bar(steps: int, done: int = 0) -> tqdm:
@@ -153,7 +179,8 @@ def run(config: Config, net: str, dataset: Dataset, recipe: Recipe, *, seed: int
 
     `device` is ``rtl`` (the Verilog, compared with the model) or ``model`` (the model alone).
     """
-    program = TrainingProgram(config, network_for(network.named(net), dataset), recipe)
+    program = TrainingProgram(config, losses.with_head(
+        network_for(network.named(net), dataset), recipe.loss), recipe)
     session = Session(program, dataset, seed)
     prepare(session, device, out)
     result = report_of(session, net, device)

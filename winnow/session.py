@@ -1,6 +1,7 @@
 """One training run on a device: what the host places in memory, and what it reads back."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,14 @@ from isa.assembler import to_bytes
 from isa.config import LANES, WORD_BYTES
 from isa.formats import E4M3
 from sim import floats
+from winnow import losses, views
 from winnow.compiler import averages, live
 from winnow.compiler.scaling import State
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
 from winnow.layout import first_map, initial_weights, layer_tiles
+from winnow.network import PREDICTION, PROJECTION
 
 # Regions that training is about.
 LASTING = ("parameters", "state", "weights", "masters", "moments", "masks", "limits")
@@ -27,6 +30,7 @@ class Round:
     images: np.ndarray  # indices, (steps, batch)
     rate: float | None  # learning rate; None evaluates
     epoch: int = 0
+    probe: bool = False  # evaluates images for training, not those for testing
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Progress:
 
     step: int
     loss: float  # of the last step, mean over its images
-    accuracy: float  # in it
+    accuracy: float  # in it; without labels the share of views that are nearest to the other one
 
 
 def _check(program: TrainingProgram, dataset: Dataset, seed: int) -> None:
@@ -46,11 +50,20 @@ def _check(program: TrainingProgram, dataset: Dataset, seed: int) -> None:
         raise UserError(f"data set {dataset.name}: images of {shape}, network {network.name} "
                         f"takes {wanted} (rows, columns, channels)")
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
-    if labels.min() < 0 or labels.max() >= network.classes:
+    if labels.min() < 0 or (labels.max() >= network.classes and not program.recipe.by_host):
         raise UserError(f"data set {dataset.name}: labels from {labels.min()} to {labels.max()}, "
                         f"network {network.name} has classes 0 to {network.classes - 1}")
+    least = program.recipe.batch // 2
+    if program.recipe.by_host and dataset.train_labels.size < least:
+        raise UserError(f"data set {dataset.name}: {dataset.train_labels.size} images for training: "
+                        f"loss {program.recipe.loss} needs at least half a batch, {least}")
     if seed < 0:
         raise UserError(f"seed = {seed}: must not be negative")
+
+
+def _batches(images: np.ndarray, size: int) -> np.ndarray:
+    """(batch, image), the last one filled up from the beginning."""
+    return np.resize(images, -(-images.size // size) * size).reshape(-1, size)
 
 
 class Session:
@@ -63,13 +76,13 @@ class Session:
         generator = np.random.default_rng(seed)
         self.weights = [initial_weights(layer, generator) if layer.learns else None
                         for layer in program.layers]
-        count = -(-dataset.train_labels.size // recipe.batch) * recipe.batch
-        # Each epoch is a fresh order, filled up to whole batches from its beginning.
-        self.orders = [np.resize(generator.permutation(dataset.train_labels.size), count)
-                       .reshape(-1, recipe.batch) for _ in range(recipe.epochs)]
-        tests = np.arange(dataset.test_labels.size)
-        tests = np.resize(tests, -(-tests.size // recipe.batch) * recipe.batch)
-        self.test_order = tests.reshape(-1, recipe.batch)
+        images = recipe.batch // 2 if recipe.by_host else recipe.batch
+        # Each epoch is a fresh order.
+        self.orders = [_batches(generator.permutation(dataset.train_labels.size), images)
+                       for _ in range(recipe.epochs)]
+        self.test_order = _batches(np.arange(dataset.test_labels.size), recipe.batch)
+        # What the host does between two programs it does for one step.
+        self.round_steps = 1 if recipe.by_host else program.round_steps
 
     @property
     def steps(self) -> int:
@@ -79,17 +92,23 @@ class Session:
     @property
     def rounds(self) -> list[Round]:
         """The whole of training."""
-        return [Round(order[first:first + self.program.round_steps],
-                      self.program.recipe.rate(epoch), epoch)
-                for epoch, order in enumerate(self.orders)
-                for first in range(0, len(order), self.program.round_steps)]
+        return [Round(images, self.program.recipe.rate(epoch), epoch)
+                for epoch, order in enumerate(self.orders) for images in self._rounds(order)]
 
     @property
     def test_rounds(self) -> list[Round]:
         """Evaluation of the test images."""
-        size = self.program.round_steps
-        return [Round(self.test_order[first:first + size], None)
-                for first in range(0, len(self.test_order), size)]
+        return [Round(images, None) for images in self._rounds(self.test_order)]
+
+    @property
+    def probe_rounds(self) -> list[Round]:
+        """Evaluation of the training images."""
+        order = _batches(np.arange(self.dataset.train_labels.size), self.program.recipe.batch)
+        return [Round(images, None, probe=True) for images in self._rounds(order)]
+
+    def _rounds(self, order: np.ndarray) -> list[np.ndarray]:
+        return [order[first:first + self.round_steps]
+                for first in range(0, len(order), self.round_steps)]
 
     def density(self, epoch: int) -> float:
         """The share of weights that pruning leaves."""
@@ -134,25 +153,66 @@ class Session:
 
     def load(self, memory: np.ndarray, work: Round) -> None:
         """Write the program and the images of a round, and clear its log."""
-        test = work.rate is None
-        images = self.dataset.test_images if test else self.dataset.train_images
-        labels = self.dataset.test_labels if test else self.dataset.train_labels
         parts = []
-        for rows in work.images:
-            first = first_map(self.program.layers[0], images[rows],
-                              self.program.memory.layouts.maps)
-            parts += [floats.encode(E4M3, first)[0],
-                      self._targets(labels[rows])]
+        for images, labels in self.batches(work):
+            first = first_map(self.program.layers[0], images, self.program.memory.layouts.maps)
+            parts.append(floats.encode(E4M3, first)[0])
+            if not self.program.recipe.by_host:
+                parts.append(self._targets(labels))
         self._put(memory, "data", *parts)
         instructions = self.program.instructions(
             len(work.images), work.rate, self.seed, self.state(memory),
-            1.0 if test else self.density(work.epoch))
+            1.0 if work.rate is None else self.density(work.epoch))
         self._put(memory, "program", np.frombuffer(to_bytes(instructions), np.uint8))
         memory[self.program.external.slice("log")] = 0
 
-    def _put(self, memory: np.ndarray, region: str, *parts: np.ndarray) -> None:
+    def batches(self, work: Round) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The images of each step of a round, and their labels; where there is a loss without
+        labels, two views of each image, which hang on the seed, the epoch and the images."""
+        train = work.rate is not None or work.probe
+        images = self.dataset.train_images if train else self.dataset.test_images
+        labels = self.dataset.train_labels if train else self.dataset.test_labels
+        for rows in work.images:
+            if self.program.recipe.by_host and work.rate is not None:
+                generator = np.random.default_rng([self.seed, work.epoch, *rows])
+                yield views.two_views(self.dataset, rows, generator), np.tile(labels[rows], 2)
+            else:
+                yield images[rows], labels[rows]
+
+    def hand_in(self, memory: np.ndarray) -> None:
+        """Write the errors of the scores, which the host computes from what the forward part of a
+        step has left: binary32, laid out like the scores."""
+        _, errors = self.loss(memory)
+        filled = np.zeros((len(errors), self.program.memory.classes), np.float32)
+        filled[:, :errors.shape[1]] = errors
+        self._put(memory, "data", filled.reshape(-1, LANES, filled.shape[1]).transpose(0, 2, 1),
+                  offset=self.program.image_bytes)
+
+    def loss(self, memory: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss of a step without labels, and the errors of its scores."""
+        scores = self.scores(memory, 1)[0]
+        embeddings = self._read_by(memory, PREDICTION)
+        return losses.LOSSES[self.program.recipe.loss](
+            scores, scores if embeddings is None else embeddings)
+
+    def features(self, memory: np.ndarray) -> np.ndarray:
+        """What the head of a network has read in the last step, float32 (image, feature)."""
+        return self._read_by(memory, PROJECTION)
+
+    def _read_by(self, memory: np.ndarray, name: str) -> np.ndarray | None:
+        """What the layer of that name has read in the last step, as the layer before it stored it,
+        (image, element), or None where there is no such layer."""
+        made = self.program.graph.read_by(name)
+        if made is None:
+            return None
+        stored = self.program.memory.outputs[made.source]
+        size = self.program.recipe.batch * made.shape.words * WORD_BYTES
+        codes = memory[stored.address:stored.address + size]
+        return floats.decode(E4M3, codes.reshape(self.program.recipe.batch, -1))
+
+    def _put(self, memory: np.ndarray, region: str, *parts: np.ndarray, offset: int = 0) -> None:
         data = [np.ascontiguousarray(p).view(np.uint8).ravel() for p in parts]
-        where = self.program.external.slice(region).start
+        where = self.program.external.slice(region).start + offset
         for part in data:
             memory[where:where + part.size] = part
             where += part.size
@@ -199,6 +259,9 @@ class Session:
 
     def progress(self, memory: np.ndarray, work: Round, done: int, before: int) -> Progress:
         """Loss and training accuracy of step `done` of a round, `before` + `done` of the run."""
+        if self.program.recipe.by_host:
+            loss, _ = self.loss(memory)
+            return Progress(before + done, loss, losses.found(self.scores(memory, 1)[0]))
         scores = self.scores(memory, done)[-1].astype(np.float64)
         labels = self.dataset.train_labels[work.images[done - 1]]
         if self.program.recipe.loss == "mse":

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from isa.config import CONFIGS, Config
-from winnow import checkpoint, datasets, files, network, report, run
+from winnow import checkpoint, datasets, files, losses, network, report, run
 from winnow.checkpoint import Checkpoint
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import RECIPES, Recipe, recipe_for
@@ -20,8 +20,9 @@ from winnow.session import Progress, Round, Session
 
 # What a user may set, beside the configuration: of the run, of the recipe, of its pruning.
 RUN_OPTIONS = ("net", "data", "train_images", "test_images", "seed", "device")
-RECIPE_OPTIONS = ("epochs", "batch", "rate", "decay", "momentum", "masters", "moments", "rounding",
-                  "scaling", "error_scale", "clean_steps", "skip", "stream", "skip_images")
+RECIPE_OPTIONS = ("loss", "epochs", "batch", "rate", "decay", "momentum", "masters", "moments",
+                  "rounding", "scaling", "error_scale", "clean_steps", "skip", "stream",
+                  "skip_images")
 PRUNE_OPTIONS = ("prune", "density", "refresh", "regrow", "shrink")
 OPTIONS = RUN_OPTIONS + RECIPE_OPTIONS + PRUNE_OPTIONS
 
@@ -51,9 +52,11 @@ class Settings:
         return cls(**given | {"config": Config(**given["config"]), "recipe": Recipe(**recipe)})
 
     def with_(self, config: Config, **options) -> "Settings":
-        """Changed by what a user gave, of `OPTIONS`; another network brings its own recipe."""
-        net = options.get("net", self.net)
-        recipe = self.recipe if net == self.net else recipe_for(net)
+        """Changed by what a user gave, of `OPTIONS`; another network or loss brings its own recipe.
+        """
+        net, loss = options.get("net", self.net), options.get("loss", self.recipe.loss)
+        same = (net, loss) == (self.net, self.recipe.loss)
+        recipe = self.recipe if same else recipe_for(net, options.get("loss"))
         run, own, prune = ({name: options[name] for name in names if name in options}
                            for names in (RUN_OPTIONS, RECIPE_OPTIONS, PRUNE_OPTIONS))
         if "rate" in own:
@@ -117,7 +120,8 @@ def train(settings: Settings, *, out: Path, data_path: Path | None = None,
         data_path = data_path or (saved.record["data_path"] and Path(saved.record["data_path"]))
         checkpoint_steps = checkpoint_steps or saved.record["checkpoint_steps"]
     dataset = datasets.load(settings.data, data_path, settings.train_images, settings.test_images)
-    net = datasets.network_for(network.named(settings.net), dataset)
+    net = losses.with_head(datasets.network_for(network.named(settings.net), dataset),
+                           settings.recipe.loss)
     session = Session(TrainingProgram(settings.config, net, settings.recipe), dataset,
                       settings.seed)
     marks = content(settings, session)
@@ -149,6 +153,9 @@ def content(settings: Settings, session: Session) -> dict:
     start = hashlib.sha256(checkpoint.lasting(session, memory))
     for order in session.orders:
         start.update(order)
+    if session.program.recipe.by_host:
+        views, _ = next(session.batches(session.rounds[0]))
+        start.update(views)
     network = hashlib.sha256(repr(session.program.network).encode()).hexdigest()
     return json.loads(json.dumps(asdict(settings))) | {
         "network": network, "images": session.dataset.content_hash(), "start": start.hexdigest()}
@@ -246,12 +253,17 @@ class _Training:
                 f"with winnow train --resume --out {self.path.parent}")
 
     def run(self, most: int) -> report.Report:
-        """All steps that are left, saved every `most`, and the test."""
+        """All steps that are left, saved every `most` at least and after each epoch, and the test.
+        """
         session, runner = self.session, self.runner
         with run.progress_bar(session.steps, self.step) as bar:
-            for work in pieces(session.rounds, self.step, most, self.keep):
+            done, parts = self.step, [*pieces(session.rounds, self.step, most, self.keep)]
+            for work, after in zip(parts, [*parts[1:], None], strict=True):
                 runner.run(work, bar)
-                self.save(self.step + len(work.images))
+                done += len(work.images)
+                if (after is None or after.epoch != work.epoch or done in self.keep
+                        or done + len(after.images) - self.step > most):
+                    self.save(done)
             accuracy = runner.test_accuracy(bar)
         result = run.report_of(session, self.marks["net"], self.marks["device"])
         result.test_accuracy = accuracy

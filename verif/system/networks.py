@@ -7,6 +7,7 @@ import numpy as np
 from isa.formats import E4M3
 from sim import floats
 from verif.reference.float_network import FloatNetwork, plain_weights
+from verif.system.self_supervised import SelfSupervisedNetwork
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
@@ -168,4 +169,6 @@ def float_network(session: Session, dtype=np.float64) -> FloatNetwork:
     weights = {layer.name: plain_weights(layer, floats.decode(E4M3, floats.encode(E4M3, w)[0]))
                for layer, w in zip(session.program.layers, session.weights, strict=True)
                if w is not None}
-    return FloatNetwork(session.program.network, weights, dtype, session.program.recipe.loss)
+    recipe = session.program.recipe
+    kind = SelfSupervisedNetwork if recipe.by_host else FloatNetwork
+    return kind(session.program.network, weights, dtype, recipe.loss)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from verif import build, reference
+from verif.system import self_supervised
 from verif.system.networks import float_network
-from winnow import files
+from winnow import files, losses, probe, views
 from winnow.run import progress_bar, runner
 from winnow.session import Round, Session
 
@@ -52,15 +53,23 @@ def fp8(session: Session) -> tuple[float, float]:
         return model.test_accuracy(bar), late([point.loss for point in model.curve])
 
 
+def untrained(session: Session) -> tuple[float, float]:
+    """The same without training: what a linear probe makes of random weights."""
+    with runner(session, "model") as model, progress_bar(0) as bar:
+        session.place(model.device.memory)
+        return model.test_accuracy(bar), 0.0
+
+
 def binary32(session: Session) -> tuple[float, float]:
     """The same in binary32, by the textbook."""
     data, recipe = session.dataset, session.program.recipe
-    network, losses = float_network(session, np.float32), []
+    network, seen = float_network(session, np.float32), []
     plain = network.gradients
 
     def gradients(images, labels):
         result = plain(images, labels)
-        losses.append(loss(network.last, labels, recipe.loss))
+        seen.append(network.loss_seen if recipe.by_host else
+                    loss(network.last, labels, recipe.loss))
         bar.update()
         return result
 
@@ -68,12 +77,21 @@ def binary32(session: Session) -> tuple[float, float]:
     rates = [recipe.rate(epoch) for epoch, order in enumerate(session.orders) for _ in order]
     with progress_bar(session.steps) as bar:
         bar.set_description("training in binary32")
-        network.train(_Planes(data.train_images), data.train_labels,
-                      np.concatenate(session.orders), rates, recipe.momentum, recipe.decay)
+        images, labels, order = (
+            _Planes(data.train_images), data.train_labels, np.concatenate(session.orders))
+        if recipe.by_host:
+            images, labels, order = _Steps(session), np.zeros(session.steps), range(session.steps)
+        network.train(images, labels, order, rates, recipe.momentum, recipe.decay)
+    if recipe.by_host:
+        features = [np.concatenate([network.features(_Planes(part)[first:first + AT_ONCE])
+                                    for first in range(0, len(part), AT_ONCE)])
+                    for part in (data.train_images, data.test_images)]
+        return probe.accuracy(features[0], data.train_labels, features[1],
+                              data.test_labels), late(seen)
     right = [network.scores(_Planes(data.test_images)[first:first + AT_ONCE]).argmax(axis=1)
              == data.test_labels[first:first + AT_ONCE]
              for first in range(0, data.test_labels.size, AT_ONCE)]
-    return float(np.concatenate(right).mean()), late(losses)
+    return float(np.concatenate(right).mean()), late(seen)
 
 
 def kept(precision: Callable[[Session], tuple[float, float]], session: Session):
@@ -94,6 +112,9 @@ def _content(precision, session: Session) -> Iterator[str | bytes | Path]:
     yield session.dataset.content_hash()
     yield from (np.concatenate(session.orders).tobytes(),
                 *(w.tobytes() for w in session.weights if w is not None))
+    if session.program.recipe.by_host:
+        yield from (Path(module.__file__) for module in (losses, probe, views))
+        yield Path(self_supervised.__file__)
     if precision is binary32:
         yield from sorted(Path(reference.__file__).parent.glob("*.py"))
     else:
@@ -124,6 +145,17 @@ class _Planes:
 
     def __getitem__(self, rows):
         return self.images[rows].transpose(0, 3, 1, 2)
+
+
+class _Steps:
+    """The images of each training step, made when indexed."""
+
+    def __init__(self, session: Session):
+        self.session, self.rounds = session, session.rounds
+
+    def __getitem__(self, step):
+        ((images, _),) = self.session.batches(self.rounds[step])
+        return images.transpose(0, 3, 1, 2)
 
 
 def late(losses: list[float]) -> float:

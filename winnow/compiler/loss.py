@@ -1,4 +1,8 @@
-"""Losses: from scores to their errors. Layouts as in scores.py."""
+"""Losses: from scores to their errors. Layouts as in scores.py.
+
+Errors of a loss that the host computes come as binary32 numbers in the place of the scores, and
+leave scaled and rounded like those of any other.
+"""
 
 from dataclasses import replace
 from math import log
@@ -33,17 +37,18 @@ class Loss:
 
     Parameters
     ----------
-    kind : ``softmax`` (cross-entropy) or ``mse``
+    kind : ``softmax`` (cross-entropy), ``mse``, or one that the host computes
     memory : Memory, for the groups of 8 images and the classes filled up
     scores : binary32
-    targets : E4M3, one-hot
+    targets : E4M3, one-hot; None where the host computes the loss
     errors : E5M2, times 2**scale; the words of classes that fill up are zero
     rules : Rules, for the scale of errors and how they are rounded
     precise : the same errors in binary32, not scaled, if they are wanted
     """
 
-    def __init__(self, kind: str, classes: int, memory: Memory, scores: Buffer, targets: Buffer,
-                 errors: Buffer, rules: Rules, precise: Buffer | None = None):
+    def __init__(self, kind: str, classes: int, memory: Memory, scores: Buffer,
+                 targets: Buffer | None, errors: Buffer, rules: Rules,
+                 precise: Buffer | None = None):
         self.kind, self.classes = kind, classes
         self.filled, self.eights = memory.classes, memory.eights
         self.scores, self.targets, self.errors, self.rules = scores, targets, errors, rules
@@ -52,6 +57,9 @@ class Loss:
     def operations(self) -> list[Operation]:
         clear = vector("clear errors", row(self.errors.words), (ZERO, ZERO, ZERO),
                        o0=Stream(self.errors, E4M3, (1, row(self.errors.words)[0])))
+        if self.targets is None:
+            return [clear, self._error("errors from the host", (X, ONE, ZERO),
+                                       x=self._of(self.scores, BINARY32))]
         return [clear, *(self._squared() if self.kind == "mse" else self._softmax())]
 
     def _of(self, buffer: Buffer, fmt) -> Stream:

@@ -53,7 +53,8 @@ class Operation:
     `scalars` maps a register to the scalar register whose value is added to it. A move says which
     bytes of external memory it touches, unless a scalar register takes part in the address. Control
     waits for an operation that has `control`, and then executes these lines. One that has `ways`
-    stands for one or the other of two rows of operations, and has no registers of its own.
+    stands for one or the other of two rows of operations, and has no registers of its own. One that
+    is `resumed` is the first after a halt, where the host lets the program go on.
     """
 
     label: str
@@ -70,6 +71,7 @@ class Operation:
     guard: Guarded | Chosen | None = None
     control: tuple[str, ...] = ()
     ways: "Ways | None" = None
+    resumed: bool = False
 
     @property
     def buffers(self) -> list[Buffer]:

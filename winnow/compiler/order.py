@@ -37,6 +37,13 @@ def _words(buffer: Buffer) -> slice:
     return slice(buffer.address, buffer.address + buffer.words)
 
 
+def straight_lines(operations: list[Operation]) -> list[list[Operation]]:
+    """What is done between halts, in each a straight line."""
+    starts = [0, *(i for i, operation in enumerate(operations) if operation.resumed)]
+    return [operations[start:end]
+            for start, end in zip(starts, [*starts[1:], len(operations)], strict=True)]
+
+
 def order(operations: list[Operation]) -> None:
     """Set `wait` and `post` of a straight line of placed operations that a fence ends."""
     end = max((b.address + b.words for o in operations for b in o.buffers), default=0)

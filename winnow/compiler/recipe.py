@@ -1,14 +1,15 @@
 """How to train."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from isa.config import LANES
 from isa.registers import Skip
+from winnow import losses
 from winnow.compiler.pruning.rule import Pruning
 from winnow.errors import UserError
 
-LOSSES = ("softmax", "mse")
+LOSSES = ("softmax", "mse", *losses.LOSSES)
 STORES = ("binary32", "bfloat16")
 ROUNDINGS = ("nearest", "stochastic")
 SCALINGS = ("static", "dynamic")
@@ -28,6 +29,8 @@ class Recipe:
 
     Parameters
     ----------
+    loss : ``softmax`` (cross-entropy) or ``mse`` of labels, on the device; or one of
+        `winnow.losses`, without labels, by the host, of two views of each of half as many images
     masters, moments : how master weights, and their momentum, are stored; bfloat16 is always
         rounded stochastically. Biases, gamma and beta stay binary32.
     rounding : of errors and of the weights' copies in E4M3. Stored outputs are rounded to nearest,
@@ -93,6 +96,11 @@ class Recipe:
         self._check_skipping()
 
     @property
+    def by_host(self) -> bool:
+        """Whether the host computes the loss."""
+        return self.loss in losses.LOSSES
+
+    @property
     def skipping(self) -> str | None:
         """What decides which images are skipped."""
         return None if self.skip_images == "none" else self.skip_images.partition(":")[0]
@@ -105,6 +113,9 @@ class Recipe:
     def _check_skipping(self) -> None:
         if self.skip_images == "none":
             return
+        if self.by_host:
+            raise UserError(f"skip_images = {self.skip_images!r}: must be none with loss "
+                            f"{self.loss}: images are skipped by the errors of their labels")
         try:
             kind, level = self.skipping, self.skip_level
         except ValueError:
@@ -147,8 +158,16 @@ RECIPES = {
     "digits": Recipe(epochs=6, batch=16, rates=((0, 0.015), (3, 0.0075), (5, 0.002)),
                      loss="mse", error_scale=8),
 }
+# By a loss without labels, for any network.
+BY_HOST = {
+    "contrastive": Recipe(epochs=15, batch=64, rates=((0, 0.02), (8, 0.01), (12, 0.003)),
+                          loss="contrastive", error_scale=8),
+    "simsiam": Recipe(epochs=15, batch=64, rates=((0, 0.1), (8, 0.05), (12, 0.015)),
+                      loss="simsiam", error_scale=8),
+}
 
 
-def recipe_for(network: str) -> Recipe:
-    """The recipe that is known to train a network."""
-    return RECIPES.get(network, Recipe())
+def recipe_for(network: str, loss: str | None = None) -> Recipe:
+    """The recipe that is known to train a network, perhaps with some loss."""
+    recipe = BY_HOST.get(loss) or RECIPES.get(network, Recipe())
+    return recipe if loss is None else replace(recipe, loss=loss)

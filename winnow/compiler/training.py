@@ -20,7 +20,7 @@ from winnow.compiler.loss import Loss
 from winnow.compiler.memory import Memory, Stored
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
-from winnow.compiler.order import order
+from winnow.compiler.order import order, straight_lines
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.pruning.refresh import Refresh
 from winnow.compiler.recipe import Recipe
@@ -37,6 +37,7 @@ EXTERNAL_MOST = 1 << 31  # what the immediate of a move's address reaches
 PROGRAM_INSTRUCTIONS = 1 << 20
 LONG = 10_000  # operations of a step for which one plan is enough
 ROUND_BYTES = 1 << 26  # of images that lie in memory at once
+LOSS_WANTED = 1  # the code of a halt until the host has written the errors of the scores
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,12 @@ class TrainingProgram:
 
     The host works in rounds: it writes the images and targets of up to `round_steps` steps to
     `data`, starts a program, and reads the scores of each step from `log`; where images are skipped
-    a list of those that are not lies before them. Everything that lasts
-    is in external memory between rounds: `parameters` (what stays in the scratchpad during one),
-    `weights`, `masters`, `moments` and `state`. The seed is that of the random bits.
+    a list of those that are not lies before them. Where the host computes the loss, a program of
+    training is one step, and halts with `LOSS_WANTED` behind its forward part; the host puts the
+    errors of the scores, laid out like these, in the place of targets, and lets it go on.
+    Everything that lasts is in external memory between rounds: `parameters` (what stays in the
+    scratchpad during one), `weights`, `masters`, `moments` and `state`. The seed is that of the
+    random bits.
     """
 
     def __init__(self, config: Config, network: Network, recipe: Recipe):
@@ -69,17 +73,19 @@ class TrainingProgram:
         self.memory = Memory(config, self.graph, recipe)
         self.external = self.memory.external
         self._map_external()
-        self._assembled: dict[tuple[int, float | None, float], list[int]] = {}
+        self._assembled: dict[tuple[int, float | None, float], list[list[int]]] = {}
 
     def _map_external(self):
         region, memory, batch = self.external.region, self.memory, self.recipe.batch
         region("parameters", WORD_BYTES * sum(b.words for b in memory.resident))
         region("state", WORD_BYTES * scaling.WORDS * self.keeps_state)
-        target_words = memory.eights * memory.classes
+        target_bytes = WORD_BYTES * memory.eights * memory.classes
+        self.score_bytes = GROUP_WORDS * target_bytes
         self.image_bytes = WORD_BYTES * batch * self.graph.maps[0].shape.words
-        self.step_bytes = self.image_bytes + WORD_BYTES * target_words
+        self.step_bytes = self.image_bytes + (
+            self.score_bytes if self.recipe.by_host else target_bytes)
         self.list_bytes = WORD_BYTES * memory.eights * bool(self.recipe.skipping)
-        self.log_bytes = self.list_bytes + WORD_BYTES * GROUP_WORDS * memory.eights * memory.classes
+        self.log_bytes = self.list_bytes + self.score_bytes
         self.round_steps = max(1, ROUND_BYTES // self.step_bytes)
         region("log", self.round_steps * self.log_bytes)
         region("data", self.round_steps * self.step_bytes)
@@ -123,8 +129,10 @@ class TrainingProgram:
         forming = Forming(step)
         Forward(step, forming).run(True, self.tag)
         step.emit(moves.store(step.scores, self.address("log") + self.list_bytes, LOG))
-        targets = Buffer("targets", step.errors.words)
-        step.emit(moves.fill(targets, self.address("data") + self.image_bytes, DATA))
+        targets = None if self.recipe.by_host else Buffer("targets", step.errors.words)
+        fill = moves.fill(targets or step.scores, self.address("data") + self.image_bytes, DATA)
+        fill.resumed = self.recipe.by_host
+        step.emit(fill)
         classes = self.layers[-1].output.channels
         step.emit(Loss(self.recipe.loss, classes, self.memory, step.scores, targets, step.errors,
                        step.rules, step.precise).operations())
@@ -158,7 +166,8 @@ class TrainingProgram:
         if not found:
             raise error
         best = min(found, key=lambda s: s.cycles)
-        order(best.operations)
+        for line in straight_lines(best.operations):
+            order(line)
         return best
 
     def text(self, steps: int, rate: float | None, seed: int = 0,
@@ -166,8 +175,9 @@ class TrainingProgram:
         """A program of `steps` steps in assembly: training with that learning rate, where weights
         are pruned to that density, or, without a rate, evaluation; by default the first of a run.
         """
+        head = self._head(rate, seed, state)
         return (f"    ; {self.network.name}: {steps} steps of {self.recipe.batch} images\n"
-                + self._head(rate, seed, state) + self._body(steps, rate, density))
+                + "".join(head + body for body in self._bodies(steps, rate, density)))
 
     def _head(self, rate: float | None, seed: int, state: State | None) -> str:
         """What differs from one round of a kind to the next."""
@@ -177,15 +187,20 @@ class TrainingProgram:
         scaling.begin(text, self.recipe, seed, state or State.first(self.recipe))
         return str(text)
 
-    def _body(self, steps: int, rate: float | None, density: float) -> str:
-        text, step = ProgramText(), self.evaluation if rate is None else self.training
-        for register in (DATA, LOG):
-            text.line(f"li r{register}, 0")
-        if rate is not None:
-            text.line(f"li r{RATE}, {signed(float_bits(-rate))}", f"learning rate -{rate}")
+    def _bodies(self, steps: int, rate: float | None, density: float) -> list[str]:
+        """All but the heads: a part for each start of the program, which begins with a head. Where
+        there are several `steps` is 1."""
+        step = self.evaluation if rate is None else self.training
+        *halted, last = straight_lines(step.operations)
+        text, bodies = self._begun(rate), []
         self._resident(text, moves.fill)
+        for line in halted:
+            text.operations(line)
+            text.line(f"halt {LOSS_WANTED}")
+            bodies.append(str(text))
+            text = self._begun(rate)
         with text.loop(steps, "steps") if steps > 1 else nullcontext():
-            text.operations(step.operations)
+            text.operations(last)
             if rate is not None:
                 self._advance(text, density)
             text.line(f"addi r{DATA}, r{DATA}, {self.step_bytes}")
@@ -195,7 +210,16 @@ class TrainingProgram:
             if self.keeps_state:
                 scaling.end(text, self.address("state"))
         text.line("halt 0")
-        return str(text)
+        return [*bodies, str(text)]
+
+    def _begun(self, rate: float | None) -> ProgramText:
+        """Text that begins with the registers that do not differ from round to round."""
+        text = ProgramText()
+        for register in (DATA, LOG):
+            text.line(f"li r{register}, 0")
+        if rate is not None:
+            text.line(f"li r{RATE}, {signed(float_bits(-rate))}", f"learning rate -{rate}")
+        return text
 
     def _advance(self, text: ProgramText, density: float) -> None:
         """After a training step: what the next one begins with."""
@@ -236,8 +260,10 @@ class TrainingProgram:
         """The program of `text`, assembled; rounds of the same kind share all but its head."""
         kind = steps, rate, density
         if kind not in self._assembled:
-            self._assembled[kind] = assemble(self._body(*kind), self.network.name)
-        words = assemble(self._head(rate, seed, state)) + self._assembled[kind]
+            self._assembled[kind] = [assemble(body, self.network.name)
+                                     for body in self._bodies(*kind)]
+        head = assemble(self._head(rate, seed, state))
+        words = [*chain(*(head + body for body in self._assembled[kind]))]
         if len(words) > PROGRAM_INSTRUCTIONS:
             raise UserError(f"network {self.network.name}: its program has {len(words)} "
                             f"instructions, at most {PROGRAM_INSTRUCTIONS} fit")
