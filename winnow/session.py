@@ -55,8 +55,8 @@ def _check(program: TrainingProgram, dataset: Dataset, seed: int) -> None:
                         f"network {network.name} has classes 0 to {network.classes - 1}")
     least = program.recipe.batch // 2
     if program.recipe.by_host and dataset.train_labels.size < least:
-        raise UserError(f"data set {dataset.name}: {dataset.train_labels.size} images for training: "
-                        f"loss {program.recipe.loss} needs at least half a batch, {least}")
+        raise UserError(f"data set {dataset.name}: {dataset.train_labels.size} images for "
+                        f"training: loss {program.recipe.loss} needs half a batch, {least}")
     if seed < 0:
         raise UserError(f"seed = {seed}: must not be negative")
 
@@ -191,15 +191,15 @@ class Session:
     def loss(self, memory: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss of a step without labels, and the errors of its scores."""
         scores = self.scores(memory, 1)[0]
-        embeddings = self._read_by(memory, PREDICTION)
+        embeddings = self.stored(memory, PREDICTION)
         return losses.LOSSES[self.program.recipe.loss](
             scores, scores if embeddings is None else embeddings)
 
     def features(self, memory: np.ndarray) -> np.ndarray:
         """What the head of a network has read in the last step, float32 (image, feature)."""
-        return self._read_by(memory, PROJECTION)
+        return self.stored(memory, PROJECTION)
 
-    def _read_by(self, memory: np.ndarray, name: str) -> np.ndarray | None:
+    def stored(self, memory: np.ndarray, name: str) -> np.ndarray | None:
         """What the layer of that name has read in the last step, as the layer before it stored it,
         (image, element), or None where there is no such layer."""
         made = self.program.graph.read_by(name)

@@ -160,9 +160,9 @@ RECIPES = {
 }
 # By a loss without labels, for any network.
 BY_HOST = {
-    "contrastive": Recipe(epochs=15, batch=64, rates=((0, 0.02), (8, 0.01), (12, 0.003)),
+    "contrastive": Recipe(epochs=10, batch=64, rates=((0, 0.02), (6, 0.01), (8, 0.003)),
                           loss="contrastive", error_scale=8),
-    "simsiam": Recipe(epochs=15, batch=64, rates=((0, 0.1), (8, 0.05), (12, 0.015)),
+    "simsiam": Recipe(epochs=10, batch=64, rates=((0, 0.1), (6, 0.05), (8, 0.015)),
                       loss="simsiam", error_scale=8),
 }
 
