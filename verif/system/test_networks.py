@@ -180,6 +180,20 @@ def test_every_parameter_of(kind):
         check(key, np.median([angle(ours, expected, [key]) for ours, expected in steps]))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_of(kind):
+    """Scores with running statistics of images that no step has seen."""
+    network = Network("n", Shape(3, 11, 9), (FIRST, *KINDS[kind], Linear("fc", 10)))
+    session = random_session(CONFIG, seeds.generator(f"evaluation of {kind}"), 1, network)
+    program, device = session.program, ModelDevice(CONFIG, session.program.external.size)
+    session.place(device.memory)
+    session.load(device.memory, session.test_rounds[0])
+    Driver(device).execute(program.address("program"))
+    scores = float_network(session).scores(session.dataset.test_images.transpose(0, 3, 1, 2))
+    ours = session.scores(device.memory, 1)[0]
+    assert angle({SCORES: ours}, {SCORES: scores}, [SCORES]) > 0.9
+
+
 def true_gradients(session: Session, live: np.ndarray | None = None
                    ) -> dict[tuple[str, str], np.ndarray]:
     """Of the first step, in float64, perhaps of some images only; and the scores."""

@@ -49,7 +49,7 @@ class Forward(Pass):
                 self.emit(norm.evaluation())
         for i in readers:
             self._join(i)
-        if made in self.memory.formed:
+        if self.training and made in self.memory.formed:
             self.forming.stored.add(made)
         self.step.job += 1
 
