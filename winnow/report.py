@@ -80,7 +80,8 @@ def picture(report: Report) -> bytes:
     left.plot(steps, [point.loss for point in report.curve], label="loss")
     left.axhline(report.test_accuracy, linestyle="--", color="grey",
                  label=f"{report.measure} {report.test_accuracy:.1%}")
-    left.set(xlabel="step", ylim=(0, 1), title=f"{report.network} on the {report.device}")
+    lowest = min(0.0, *(point.loss for point in report.curve))
+    left.set(xlabel="step", ylim=(lowest, 1), title=f"{report.network} on the {report.device}")
     left.legend()
     names = list(dict.fromkeys(row["layer"] for row in report.layers))
     for shift, phase in enumerate(PHASES):

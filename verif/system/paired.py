@@ -39,7 +39,8 @@ class Paired:
 
     def __str__(self):
         mean, low, high = (f"{value:+.2%}" for value in self.interval)
-        rows = [f"{name:<9}" + " ".join(f"{value:.2%}" for value in values)
+        width = max(9, *(len(name) + 1 for name in self.names))
+        rows = [f"{name:<{width}}" + " ".join(f"{value:.2%}" for value in values)
                 for name, values in zip(self.names, (self.ours, self.theirs), strict=True)]
         return "\n".join([*rows, f"{' less '.join(self.names)} {mean}, 95 % from {low} to {high}"])
 

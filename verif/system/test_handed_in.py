@@ -123,6 +123,13 @@ def test_errors_arrive_in_e5m2_times_their_scale():
     assert not codes[:, expected.shape[1]:].any()
 
 
+def test_a_program_that_halts_is_one_step():
+    program = session("contrastive", "one").program
+    with pytest.raises(ValueError, match="2 steps in a program that halts in each: must be 1"):
+        program.instructions(2, 0.1)
+    assert program.instructions(2, None)  # evaluation does not
+
+
 @pytest.mark.parametrize("kind", losses.LOSSES)
 @pytest.mark.parametrize("chip", ["small", "bench"])
 def test_what_the_host_reads_is_what_the_network_computes(chip, kind):

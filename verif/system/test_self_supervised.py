@@ -1,6 +1,7 @@
 """Losses without labels, views and the linear probe, and how a user calls them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from verif import seeds
 from verif.system.networks import float_network, random_session
 from verif.system.test_train import interrupt, outcome, train
 from winnow import checkpoint, cli, losses, probe, views
+from winnow.compiler.recipe import recipe_for
 from winnow.datasets import Dataset
 from winnow.errors import UserError
 from winnow.network import Conv, Linear, Network, Shape, named
@@ -187,6 +189,13 @@ def test_on_the_chip(tmp_path, capsys):
 def test_what_is_refused(arguments, message, tmp_path, capsys):
     assert train(tmp_path / "out", *arguments) == 2
     assert capsys.readouterr().err == f"winnow: {message}\n"
+
+
+def test_a_loss_brings_its_recipe():
+    for kind in losses.LOSSES:
+        recipe = recipe_for("digits", kind)
+        assert recipe.loss == kind and recipe.batch == 64 and recipe == recipe_for("vgg7", kind)
+    assert replace(recipe_for("digits", "softmax"), loss="mse") == recipe_for("digits")
 
 
 def test_a_network_without_features_is_refused():

@@ -192,6 +192,8 @@ class TrainingProgram:
         there are several `steps` is 1."""
         step = self.evaluation if rate is None else self.training
         *halted, last = straight_lines(step.operations)
+        if halted and steps > 1:
+            raise ValueError(f"{steps} steps in a program that halts in each: must be 1")
         text, bodies = self._begun(rate), []
         self._resident(text, moves.fill)
         for line in halted:
