@@ -251,7 +251,7 @@ class Session:
         return floats.decode(E4M3, self._log(memory, steps)[:, :self.program.list_bytes]) != 0
 
     def steps_done(self, memory: np.ndarray, work: Round, known: int = 0) -> int:
-        """Steps of a round whose scores are there, or, where the host computes the loss, those known
+        """Steps of a round whose scores are there; where the host computes the loss, those known
         before: such a step is done when its program is."""
         if self.program.recipe.by_host:
             return known

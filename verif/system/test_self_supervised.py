@@ -124,6 +124,7 @@ def test_views_hang_on_seed_epoch_and_images():
     first, *others = [next(made.batches(work))[0] for work in made.rounds]
     assert np.array_equal(first, next(made.batches(made.rounds[0]))[0])
     assert first.dtype == np.float32 and first.shape == (16, 8, 8, 1)
+    others.append(next(made.batches(replace(made.rounds[0], epoch=1)))[0])
     assert all(not np.array_equal(first, other) for other in others)
     made.seed += 1
     assert not np.array_equal(first, next(made.batches(made.rounds[0]))[0])
