@@ -62,7 +62,7 @@ class Recipe:
     scaling: str = "static"
     clean_steps: int = 200
     skip: str = field(default="all", repr=False)  # no result is of that
-    stream: str = "auto"
+    stream: str = field(default="auto", repr=False)  # likewise
     skip_images: str = "none"
     prune: Pruning | None = None
 
