@@ -154,10 +154,9 @@ class Recipe:
         return [rate for first, rate in self.rates if first <= epoch][-1]
 
 
-RECIPES = {
-    "digits": Recipe(epochs=6, batch=16, rates=((0, 0.015), (3, 0.0075), (5, 0.002)),
-                     loss="mse", error_scale=8),
-}
+_DIGITS = Recipe(epochs=6, batch=16, rates=((0, 0.015), (3, 0.0075), (5, 0.002)),
+                 loss="mse", error_scale=8)
+RECIPES = {"digits": _DIGITS, "digits64": _DIGITS}
 # By a loss without labels, for any network.
 BY_HOST = {
     "contrastive": Recipe(epochs=10, batch=64, rates=((0, 0.02), (6, 0.01), (8, 0.003)),
