@@ -69,13 +69,14 @@ def tensor_operations(made: Session) -> list[Operation]:
             for each in (chain(*o.ways.rows) if o.ways else [o])]
 
 
-@pytest.mark.parametrize("at_random", [False, True])
-@pytest.mark.parametrize("net", NETWORKS)
-def test_same_bits_whatever_streams(net, at_random):
-    """Also with an element that is added, strides, pools, and rounding at random."""
+@pytest.mark.parametrize(("net", "options"), [
+    *((net, options) for net in NETWORKS for options in ({}, AT_RANDOM)),
+    ("residual", {"skip_images": "random:0.5", "batch": 16})])
+def test_same_bits_whatever_streams(net, options):
+    """Also with an element that is added, strides, pools, rounding at random and skipped images."""
     found, skipped = {}, {}
     for stream in ("maps", "weights", "auto"):
-        made = session(CHIP, net, stream, **(AT_RANDOM if at_random else {}))
+        made = session(CHIP, net, stream, **options)
         assert bool(streams(made)) == (stream != "maps")
         found[stream], counters = trained(made)
         skipped[stream] = counters["skipped_elements"]
