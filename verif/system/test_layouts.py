@@ -119,7 +119,8 @@ def test_pruned_weights_leave_out_their_gradients(case):
     rule = Pruning(density=((0, 0.2),), refresh=1, regrow=0.0)
     config = Config(scratchpad_kib=(1024, 64, 32)[case], cores=2, banks=32)
     narrow, wide = (random_session(each, seeds.generator(f"pruned {case}"), steps=4, network=net,
-                                   prune=rule) for each in (config, config.with_(slot=4, reach=2)))
+                                   prune=rule, stream="maps") for each in (
+        config, config.with_(slot=4, reach=2)))
     found, counters = trained(wide)
     assert_same(found, trained(narrow)[0])
     turned = [o for o in wide.program.training.operations if o.label in ("a WU", "b WU")

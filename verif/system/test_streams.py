@@ -93,17 +93,19 @@ def test_same_bits_in_parts():
         assert_same(trained(session(chip, "plain", stream))[0], expected)
 
 
-@pytest.mark.parametrize(("density", "most"), [(0.05, 4), (0.5, 1), (0.95, 0)])
+@pytest.mark.parametrize(("density", "most"), [(0.05, 6), (0.5, 1), (0.95, 0)])
 def test_device_chooses(density, most):
-    """Maps until masks are there; then weights where as many are zero as a choice asks for. What
-    streams is what its bit says."""
+    """Maps until masks are there; then weights where as many are zero as a choice asks for, dead
+    outputs in WU. What is done is what its bit says."""
     made = session(CHIP, "plain", "auto", density)
     program = made.program
     device, memory = ModelDevice(CHIP, program.external.size), program.memory
     choices, least, streamed = Choices(memory, program.recipe).chosen, set(), set()
+    updates = {program.tag(i, phase) for i, phase in choices if phase == "WU"}
 
     def see(tag, operation):
-        if getattr(operation, "mode", {}).get("turn_output"):
+        mode = getattr(operation, "mode", {})
+        if mode.get("turn_output") or (tag in updates and mode.get("mask")):
             streamed.add(tag)
 
     made.place(device.memory)
@@ -117,7 +119,7 @@ def test_device_chooses(density, most):
         assert streamed == {program.tag(*key) for key in expected}
         least = {(i, phase) for (i, phase), choice in choices.items() if zeros(
             device.memory, memory.parameters[i]) >= choice.least}
-    assert len(choices) == 4 and len(least) == most
+    assert len(choices) == 6 and len(least) == most
 
 
 def zeros(memory: np.ndarray, own: Parameters) -> int:

@@ -1,4 +1,5 @@
-"""Which operand of a layer streams in FP and BP: maps and errors, or weights.
+"""Which operand of a layer streams in FP and BP: maps and errors, or weights; and whether WU leaves
+out zeros of the map or pruned weights.
 
 Fixed by the recipe, or chosen on the device whenever masks are: a bit for each layer and phase, in
 one scalar register. Both ways are in the program then, under guards of which one holds.
@@ -22,6 +23,7 @@ MOST = 23  # choices: a state keeps them in the fraction of a binary32 number
 PHASES = "FP", "BP"
 DENSITY = 0.5  # of a map that streams, about: it is not measured
 OUTPUTS = 0.8  # of its dense cycles that BP takes with a stride of 1, which leaves out dead outputs
+FEW = 0.4  # of the weights: fewer that are live save WU more than zeros of the map
 STEPS = 64  # of a density
 SLOTS = 4096  # drawn to see how lanes share
 
@@ -48,9 +50,13 @@ class Choices:
         self.memory, self.recipe, self.config = memory, recipe, memory.config
 
     def ways(self, layer: int, phase: str) -> tuple[bool, ...]:
-        """Whether weights stream: no, yes, or both, as the device chooses."""
+        """Whether weights stream, or are what WU leaves out: no, yes, or both, as the device
+        chooses. For WU the layer is the first of those that read a map, and stands for all."""
         if (layer, phase) in self.chosen:
             return False, True
+        if phase == "WU":
+            rule = self.recipe.prune
+            return (bool(rule) and rule.density[-1][1] <= FEW,)
         return (self.recipe.stream == "weights" and self._may(layer),)
 
     @cached_property
@@ -61,8 +67,12 @@ class Choices:
         phases = PHASES[:1] if self.recipe.skipping else PHASES
         limits = {(i, phase): limit for phase in phases for i in range(len(self.memory.parameters))
                   if self._may(i) and (limit := self._limit(i, phase))}
-        # In the order of a step the walk through the bits goes on: FP, then BP from the last layer.
-        keys = sorted(limits, key=lambda k: (k[1] == "BP", -k[0] if k[1] == "BP" else k[0]))[:MOST]
+        if not self.recipe.skipping:
+            limits |= {(i, "WU"): own.elements - int(FEW * own.layer.weights)
+                       for i, own in enumerate(self.memory.parameters) if self._is_first(i)}
+        # In the order of a step (FP, the others from the last layer) the walk through bits goes on.
+        keys = sorted(limits, key=lambda k: (k[1] != "FP", k[0] if k[1] == "FP" else -k[0], k[1]))
+        keys = keys[:MOST]
         return {key: Choice(MOST - 1 - n, limits[key]) for n, key in enumerate(keys)}
 
     def choose(self, text: ProgramText, parameters: Parameters, register: int,
@@ -88,6 +98,14 @@ class Choices:
             return False
         blocks = min(layer.input.blocks, layer.output.blocks)
         return not layer.bias and blocks * layer.kernel**2 >= 2 * self.config.cores
+
+    def _is_first(self, i: int) -> bool:
+        """Whether a layer is the first reader of a map whose weight gradients are turned, and the
+        weights of all of them have masks."""
+        turning = [r for r in self.memory.graph.inputs[i].readers
+                   if self.memory.layouts.turns(self.memory.graph.layers[r])]
+        return turning[:1] == [i] and all(
+            self.memory.parameters[r].mask is not None for r in turning)
 
     def _limit(self, i: int, phase: str) -> int:
         """How many weights have to be zero for the stream of weights to be the faster one; 0 if it

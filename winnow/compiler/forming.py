@@ -7,6 +7,7 @@ from winnow.compiler import forms, pools, turned
 from winnow.compiler.cuts import hull
 from winnow.compiler.forms import Coefficients
 from winnow.compiler.layouts import Layout
+from winnow.compiler.operations import Buffer
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.turned import TurnedTile
@@ -80,19 +81,33 @@ class Forming:
             self.emit(forms.added(label, x, other, y, FormatCode.E4M3, made.relu))
         return Formed(y, x)
 
-    def turned(self, made: Map, part: Part, stride: int, inside: bool,
-               x: Tile | None = None) -> TurnedTile:
+    def to_turn(self, made: Map, part: Part) -> Tile:
+        """What it is turned from: stored outputs, where one operation forms and turns it, or the
+        map."""
+        if self._turns_at_once(made):
+            return self.step.fill(self.memory.outputs[made.source], part)
+        return self.form(made, part).y
+
+    def _turns_at_once(self, made: Map) -> bool:
+        if made.source is None or made in self.stored or made.pool or made.adds:
+            return False
+        return self.step.norm(made.source) is not None
+
+    def turned(self, made: Map, part: Part, stride: int, inside: bool, x: Tile | None = None,
+               source: Tile | None = None, buffer: Buffer | None = None) -> TurnedTile:
         """The same turned (turned.py), for layers with a stride: of `x`, if it was formed, or as it
-        is formed."""
+        is formed, from `source` if that is there (`to_turn`). It may be in a `buffer`, which
+        grows."""
         y = TurnedTile.new(self.step.config, f"{made.name} turned", part, made.shape, stride,
                            inside)
+        if buffer:
+            buffer.words = max(buffer.words, y.buffer.words)
+            y = replace(y, buffer=buffer)
         label = f"turn {made.name}"
-        one = made.source is not None and not (
-            made in self.stored or made.pool or made.adds) and self.step.norm(made.source)
-        if x or not one:
-            self.emit(turned.turn(label, x or self.form(made, part).y, y))
+        if x or not self._turns_at_once(made):
+            self.emit(turned.turn(label, x or source or self.form(made, part).y, y))
         else:
-            x = self.step.fill(self.memory.outputs[made.source], part)
+            x = source or self.step.fill(self.memory.outputs[made.source], part)
             factors = self.coefficients(made.source, "forward", part.blocks.start)
             self.emit(turned.turn(label, x, y, factors, made.relu))
         return y

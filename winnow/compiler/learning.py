@@ -22,7 +22,6 @@ from winnow.graph import Map
 
 GRADIENTS = 0.35  # of the scratchpad that the raw gradients of a layer may fill
 UPDATED = 4096, 0.06  # words of masters that are updated at once, and of the scratchpad, at most
-FEW = 0.4  # of the weights: fewer that are live save more than zeros of the map
 
 
 @dataclass(frozen=True)
@@ -147,22 +146,32 @@ class Learning(Pass):
         words = self.forming.form_words(made, part, False) + sum(
             0 if self.graph.layers[i].is_last else self.forming.error_words(i, output)
             for i, output in outputs.items())
-        return words + sum(TurnedTile.new(self.config, "", part, made.shape, *way).buffer.words
-                           for way in self._ways(outputs))
+        return words + max(sum(
+            TurnedTile.new(self.config, "", part, made.shape, *way).buffer.words
+            for way in self._ways(outputs, few)) for few in self._few(outputs))
 
     def _turns(self, i: int) -> bool:
         return self.layouts.turns(self.graph.layers[i])
 
-    def _way(self, i: int) -> tuple[int, bool]:
-        """How a layer takes its map turned: its stride, and whether dead outputs are left out,
-        for which channels lie inside, instead of zeros of the map."""
-        rule = self.step.rules.recipe.prune
-        few = rule and self.memory.parameters[i].mask is not None and rule.density[-1][1] <= FEW
-        return self.graph.layers[i].stride, bool(few)
+    def _first(self, readers: Iterable[int]) -> int | None:
+        """Whose choice holds for all that take a map turned; None if none does."""
+        return next((r for i in readers for r in self.graph.inputs[i].readers if self._turns(r)),
+                    None)
 
-    def _ways(self, readers: Iterable[int]) -> list[tuple[int, bool]]:
+    def _few(self, readers: Iterable[int]) -> tuple[bool, ...]:
+        """Whether few weights are live, so that dead outputs are left out instead of zeros of the
+        map: no, yes, or both, as the device chooses."""
+        first = self._first(readers)
+        return (False,) if first is None else self.step.choices.ways(first, "WU")
+
+    def _way(self, i: int, few: bool) -> tuple[int, bool]:
+        """How a layer takes its map turned: its stride, and whether dead outputs are left out, for
+        which channels lie inside."""
+        return self.graph.layers[i].stride, few and self.memory.parameters[i].mask is not None
+
+    def _ways(self, readers: Iterable[int], few: bool) -> list[tuple[int, bool]]:
         """Of all that take their map turned: one turned map for each."""
-        return sorted({self._way(i) for i in readers if self._turns(i)})
+        return sorted({self._way(i, few) for i in readers if self._turns(i)})
 
     @property
     def _raw_words(self) -> int:
@@ -228,24 +237,38 @@ class Learning(Pass):
         if self.step.over_live and len(jobs) > 1:
             sums = {i: self._cleared(here) for i, here in sums.items()}
         masks = {i: self._live(i, share, sums[i].after if last[i] else None)
-                 for i in share.outputs if self._turns(i) and self._way(i)[1]}
+                 for i in share.outputs
+                 if self._turns(i) and self._way(i, self._few([i])[-1])[1]}
         for n, (part, outputs) in enumerate(jobs):
             # nothing else rounds the sums, or makes them zero where there is no live image
             self.step.guard = self.step.live.some(part.images) if (
                 self.step.over_live and part.images.start) else None
             plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
-            across = {way: self.forming.turned(made, part, *way, plain)
-                      for way in self._ways(outputs)}
-            for i, output in outputs.items():
-                here = replace(sums[i], after=None) if n == last[i] else sums[i]
-                x = across[self._way(i)] if self._turns(i) else plain
-                operations, done = self._gradient(i, x, output, found[i], scale, here,
-                                                  share.kernel, masks.get(i))
-                if rules.recipe.dynamic and not here.after:
-                    for operation in operations:
-                        operation.scalars["tensor.mode"] = rules.mean
-                self.emit(operations, tag(i, "WU"))
-                sums[i] = replace(here, before=here.after, passes=here.passes + done)
+            here = {i: replace(sums[i], after=None) if n == last[i] else sums[i] for i in outputs}
+            source, errors, buffers = None, {}, {}
+            if len(self._few(outputs)) > 1:  # what both ways need
+                source = plain or self.forming.to_turn(made, part)
+                errors = {i: self.forming.error(i, output, backwards=True)
+                          for i, output in outputs.items() if not layers[i].is_last}
+                buffers = {way[0]: Buffer(f"{made.name} turned", 0)
+                           for way in self._ways(outputs, False)}
+            first = self._first(outputs)
+            for few in (False,) if first is None else self.step.ways(first, "WU"):
+                across = {way: self.forming.turned(made, part, *way, plain, source,
+                                                   buffers.get(way[0]))
+                          for way in self._ways(outputs, few)}
+                for i, output in outputs.items():
+                    way = self._way(i, few)
+                    x = across[way] if self._turns(i) else plain
+                    operations, done = self._gradient(
+                        i, x, output, found[i], scale, here[i], share.kernel,
+                        masks[i] if way[1] and self._turns(i) else None, errors.get(i))
+                    if rules.recipe.dynamic and not here[i].after:
+                        for operation in operations:
+                            operation.scalars["tensor.mode"] = rules.mean
+                    self.emit(operations, tag(i, "WU"))
+                    sums[i] = replace(here[i], before=here[i].after, passes=max(
+                        sums[i].passes, here[i].passes + done))
             self.step.guard = None
             self.step.job += 1
             self.step.catch_up()
@@ -255,16 +278,16 @@ class Learning(Pass):
             self.step.catch_up()
 
     def _gradient(self, i: int, x: Tile | TurnedTile, output: Part, found: Buffer, scale: int,
-                  sums: Sums, kernel: range | None,
-                  live: LiveWeights | None) -> tuple[list[Operation], int]:
-        """The gradient of a layer's weights on a part of its output, and the passes that it
-        adds."""
+                  sums: Sums, kernel: range | None, live: LiveWeights | None,
+                  dy: Tile | None) -> tuple[list[Operation], int]:
+        """The gradient of a layer's weights on a part of its output, and the passes that it adds.
+        The errors may be there."""
         layer, rows = self.graph.layers[i], output.rows
         if layer.is_last:
             return [scores.weight_gradient(self.config, layer, x.flat, self.step.errors, found,
                                            scale, output.blocks)], 0
         # A stream of 8 pixels a tile is slower than a word a cycle.
-        dy = self.forming.error(i, output, backwards=True)
+        dy = dy or self.forming.error(i, output, backwards=True)
         if self._turns(i):
             return turned.weight_gradient(self.config, layer, x, dy, rows, found, scale, sums,
                                           kernel, live), turned.passes_of(x, len(rows))
@@ -311,7 +334,7 @@ class Learning(Pass):
                 update.Learned(master, moment, weights, mask, own.master_format, own.moment_format,
                                recipe.stochastic, Numbers(label, rules.key, place.first),
                                moves.joined(place.run, place.loops),
-                               self._turns(i) and self._way(i)[1]),
+                               self._turns(i) and self._few([i]) == (True,)),
                 recipe.momentum, rules.rate, decay=recipe.decay))
             for kept in (*lasting, (weights, own.weights, place)):
                 self.step.move(moves.store, *kept)
