@@ -18,6 +18,8 @@ BLOCK = 32
 MASK, OUTPUT = CONFIG.words // 2, 3 * CONFIG.words // 4
 ENDS = 40 + 40 * CONFIG.cores  # before the first pass, and behind the last at the drain
 HALF = 0.65  # of the dense cycles, if half of many outputs are dead
+
+
 def product():
     """A product of the same 32 rows for each block; a group has columns of its own."""
     blocks, passes = {1: (64, 6), 4: (16, 24)}[CONFIG.cores]
@@ -63,7 +65,8 @@ def least(values, words):
 
     A pass takes those of the tree that has most live outputs, and one to look at each round. The
     passes of a block take one to read each round with a live output, and each mask of the next
-    block. If all outputs are dead a pass takes two, for its tile. The drain takes each position.
+    block. If all outputs are dead a pass takes two, for its tile. The drain takes each position,
+    and a block waits for that of the one before the last.
     """
     counts = values["tensor.positions"] | values["tensor.blocks"]
     counts |= {"group": values["tensor.groups"]["groups"]}
@@ -76,7 +79,11 @@ def least(values, words):
     read = live.reshape(*most.shape, rounds, -1).any(axis=3).sum(axis=2)
     each = np.where(most > 0, np.maximum(most, rounds), TREES // CONFIG.slot)
     cycles = np.maximum(passes * each, passes * read + BLOCK)
-    return max(int(cycles.sum(axis=0).max()), places.size)
+    fed, drained = np.zeros(counts["group"], int), [0, 0]
+    for block in cycles.astype(int):
+        fed = np.maximum(fed, drained[-2]) + block
+        drained.append(max(drained[-1] + places.size // len(cycles), int(fed.max())))
+    return drained[-1]
 
 
 async def ratio(driver, operation, masks):
