@@ -12,7 +12,7 @@ from winnow.compiler.forming import Pass
 from winnow.compiler.memory import Place
 from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.numbers import Numbers
-from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.operations import Buffer, Chosen, Operation
 from winnow.compiler.pruning import lasso, refresh
 from winnow.compiler.step import growing
 from winnow.compiler.tiles import Part, Tile, divisor, equal
@@ -329,13 +329,17 @@ class Learning(Pass):
             mask = None if own.mask is None else Buffer(f"mask of {own.layer.name}", place.words)
             for kept in (*lasting, *([(mask, own.mask, place)] if mask else [])):
                 self.step.move(moves.fill, *kept)
-            self.emit(update.momentum_step(
+            operations = update.momentum_step(
                 label, gradient, first,
                 update.Learned(master, moment, weights, mask, own.master_format, own.moment_format,
                                recipe.stochastic, Numbers(label, rules.key, place.first),
                                moves.joined(place.run, place.loops),
                                self._turns(i) and self._few([i]) == (True,)),
-                recipe.momentum, rules.rate, decay=recipe.decay))
+                recipe.momentum, rules.rate, decay=recipe.decay)
+            choice = self.step.choices.chosen.get((self._first([i]), "WU"))
+            if choice and self._turns(i):
+                operations[0].guard = Chosen(choice.number, False)  # the drain has masked else
+            self.emit(operations)
             for kept in (*lasting, (weights, own.weights, place)):
                 self.step.move(moves.store, *kept)
             self.step.job += 1

@@ -21,6 +21,7 @@ SAVED = 500  # operations after which the state is kept, to go back to
 KEPT = 4
 LASTING = 2  # jobs after which a buffer counts as one that lasts
 PAGE = 4096  # bytes of external memory: moves on different ones do not meet
+CHOSEN = 0.6  # of its dense cycles that an operation takes of which the device chooses the way
 SKEW = 5  # banks between the beginnings of one buffer and the next: what is read together from
 # different buffers, word by word, then never waits for a bank
 
@@ -122,8 +123,7 @@ class _Scheduler:
                                  f"configuration {config.name} has {config.words * 8}")
         self.limits: dict[int, int] = {}  # jobs that may begin ahead of a job, if not AHEAD
         self.space = _Space(first, config.words)
-        self.lengths = [sum(estimate(config, each.unit, each.registers) for each in (
-            o.ways.rows[0] if o.ways else [o])) for o in operations]
+        self.lengths = [_length(config, operation) for operation in operations]
         self.needs = _needs(operations)
         self.job = self.oldest = self.skew = 0  # the job is that of the next tensor operation
         self.done = [-1] * len(operations)  # cycle
@@ -257,6 +257,14 @@ class _Scheduler:
             if not self.users[buffer]:
                 self.space.give(self.places[buffer], self._size(buffer), self.ends[buffer])
         return end
+
+
+def _length(config: Config, operation: Operation) -> int:
+    """Estimated cycles."""
+    if not operation.ways:
+        return estimate(config, operation.unit, operation.registers)
+    return int(CHOSEN * sum(estimate(config, each.unit, each.registers)
+                            for each in operation.ways.rows[0]))
 
 
 def _largest_first(buffers) -> list[Buffer]:
