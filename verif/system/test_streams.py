@@ -52,7 +52,8 @@ def one_plan(monkeypatch):
 
 
 def session(config: Config, net: str, stream: str, density: float = 0.1, **options) -> Session:
-    rule = Pruning(density=((0, density),), refresh=1, regrow=0.0)
+    later = 0.9 if density < 0.4 else 0.3  # in no step here, so the device has to choose for WU
+    rule = Pruning(density=((0, density), (1, later)), refresh=1, regrow=0.0)
     return random_session(config, seeds.generator(f"streams {net}"), steps=STEPS,
                           network=NETWORKS[net], prune=rule, stream=stream, **options)
 

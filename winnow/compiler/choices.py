@@ -67,7 +67,7 @@ class Choices:
         phases = PHASES[:1] if self.recipe.skipping else PHASES
         limits = {(i, phase): limit for phase in phases for i in range(len(self.memory.parameters))
                   if self._may(i) and (limit := self._limit(i, phase))}
-        if not self.recipe.skipping:
+        if not (self.recipe.skipping or self._is_known()):
             limits |= {(i, "WU"): own.elements - int(FEW * own.layer.weights)
                        for i, own in enumerate(self.memory.parameters) if self._is_first(i)}
         # In the order of a step (FP, the others from the last layer) the walk through bits goes on.
@@ -98,6 +98,11 @@ class Choices:
             return False
         blocks = min(layer.input.blocks, layer.output.blocks)
         return not layer.bias and blocks * layer.kernel**2 >= 2 * self.config.cores
+
+    def _is_known(self) -> bool:
+        """Whether `FEW` weights are live in all epochs, or in none, without asking."""
+        rule = self.recipe.prune
+        return not rule or (not rule.shrink and len({d <= FEW for _, d in rule.density}) == 1)
 
     def _is_first(self, i: int) -> bool:
         """Whether a layer is the first reader of a map whose weight gradients are turned, and the

@@ -21,7 +21,6 @@ SAVED = 500  # operations after which the state is kept, to go back to
 KEPT = 4
 LASTING = 2  # jobs after which a buffer counts as one that lasts
 PAGE = 4096  # bytes of external memory: moves on different ones do not meet
-CHOSEN = 0.6  # of its dense cycles that an operation takes of which the device chooses the way
 SKEW = 5  # banks between the beginnings of one buffer and the next: what is read together from
 # different buffers, word by word, then never waits for a bank
 
@@ -260,11 +259,10 @@ class _Scheduler:
 
 
 def _length(config: Config, operation: Operation) -> int:
-    """Estimated cycles."""
+    """Estimated cycles, of the first of two ways."""
     if not operation.ways:
         return estimate(config, operation.unit, operation.registers)
-    return int(CHOSEN * sum(estimate(config, each.unit, each.registers)
-                            for each in operation.ways.rows[0]))
+    return sum(estimate(config, each.unit, each.registers) for each in operation.ways.rows[0])
 
 
 def _largest_first(buffers) -> list[Buffer]:
