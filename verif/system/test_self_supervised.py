@@ -138,6 +138,9 @@ def test_probe_finds_what_is_linear_and_no_more():
     features[:, 7] = 3  # one that says nothing
     split = features[:400], labels[:400], features[400:], labels[400:]
     assert probe.accuracy(*split) == 1
+    wide = 20 * generator.standard_normal(600)  # hides what the difference of two features tells
+    pair = np.stack([wide + labels % 2, wide], axis=1) + generator.normal(0, 0.05, (600, 2))
+    assert probe.accuracy(pair[:400], labels[:400] % 2, pair[400:], labels[400:] % 2) > 0.95
     shuffled = generator.permutation(labels)
     assert probe.accuracy(features[:400], shuffled[:400], features[400:], shuffled[400:]) < 0.5
 
