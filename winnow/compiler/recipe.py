@@ -161,7 +161,7 @@ RECIPES = {"digits": _DIGITS, "digits64": _DIGITS}
 BY_HOST = {
     "contrastive": Recipe(epochs=10, batch=64, rates=((0, 0.02), (6, 0.01), (8, 0.003)),
                           loss="contrastive", error_scale=8),
-    "simsiam": Recipe(epochs=10, batch=64, rates=((0, 0.2), (6, 0.1), (8, 0.03)),
+    "simsiam": Recipe(epochs=10, batch=64, rates=((0, 0.1), (6, 0.05), (8, 0.015)),
                       loss="simsiam", error_scale=8),
 }
 
