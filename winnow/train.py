@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import zip_longest
 from math import inf
 from pathlib import Path
 
@@ -258,7 +259,7 @@ class _Training:
         session, runner = self.session, self.runner
         with run.progress_bar(session.steps, self.step) as bar:
             done, parts = self.step, [*pieces(session.rounds, self.step, most, self.keep)]
-            for work, after in zip(parts, [*parts[1:], None], strict=True):
+            for work, after in zip_longest(parts, parts[1:]):
                 runner.run(work, bar)
                 done += len(work.images)
                 if (after is None or after.epoch != work.epoch or done in self.keep

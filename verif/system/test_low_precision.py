@@ -91,7 +91,7 @@ def test_keys_of_steps_and_tensors_differ():
     keys = {o.registers[name]["key"]: o.label for o in program.training.operations
             for name in ("tensor.key", "vector.key") if name in o.registers}
     layers = [layer.name for layer in program.layers if layer.learns]
-    assert len(keys) > 2 * len(layers)
+    assert len(keys) >= 2 * len(layers)  # errors of scores, and of maps but the first
     assert {f"update of {name}" for name in layers} <= set(keys.values())
 
 
