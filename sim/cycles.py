@@ -185,11 +185,12 @@ def move(config: Config, registers: Registers, memory: Memory, live: list[int] |
     `live` are the numbers of the elements that are live, by default all.
     """
     asked, end, number = ASKED - 1, 0, 0
+    shown = asked  # the last burst, which waits for a place; the next round is looked for
     ends = [0] * BURSTS
     counts, store = registers["move.counts"], registers["move.mode"]["store"]
     walk = _LiveWalk(registers["move.live"], live)
     for n2 in range(counts["n2"]):
-        element, found = walk.round(n2, asked)
+        element, found = walk.round(n2, shown)
         if element is None and store:
             end = max(end, found)
             break
@@ -197,7 +198,7 @@ def move(config: Config, registers: Registers, memory: Memory, live: list[int] |
         place = registers["move.live"]["count"] if zero else element
         asked = max(asked, found + LIVE_ASKED)
         for words in bursts(config, registers, place):
-            asked = max(asked + 1, ends[number % BURSTS] + 1)
+            shown, asked = asked + 1, max(asked + 1, ends[number % BURSTS] + 1)
             end = max(asked + (1 if zero else ANSWERED + memory.latency), end + 1) + words - 1
             ends[number % BURSTS] = end
             number += 1

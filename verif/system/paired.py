@@ -3,16 +3,18 @@
 import functools
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from verif import build, reference
 from verif.system import self_supervised
 from verif.system.networks import float_network
 from winnow import files, losses, probe, views
-from winnow.run import progress_bar, runner
+from winnow.run import Runner, progress_bar, runner
 from winnow.session import Round, Session
 
 AT_ONCE = 64  # test images
@@ -45,12 +47,19 @@ class Paired:
         return "\n".join([*rows, f"{' less '.join(self.names)} {mean}, 95 % from {low} to {high}"])
 
 
-def fp8(session: Session) -> tuple[float, float]:
-    """Train on the model: test accuracy, and the mean loss over the last quarter of the steps."""
+@contextmanager
+def on_the_model(session: Session) -> Iterator[tuple[Runner, tqdm]]:
+    """The model after all of training, and the progress bar of the run."""
     with runner(session, "model") as model, progress_bar(session.steps) as bar:
         session.place(model.device.memory)
         for work in session.rounds:
             model.run(work, bar)
+        yield model, bar
+
+
+def fp8(session: Session) -> tuple[float, float]:
+    """Train on the model: test accuracy, and the mean loss over the last quarter of the steps."""
+    with on_the_model(session) as (model, bar):
         return model.test_accuracy(bar), late([point.loss for point in model.curve])
 
 

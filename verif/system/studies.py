@@ -14,12 +14,11 @@ import pytest
 
 from isa import config
 from isa.config import LANES, TREES, WORD_BYTES
-from verif.system.paired import late
+from verif.system.paired import late, on_the_model
 from winnow import datasets, network
 from winnow.compiler.recipe import Recipe, recipe_for
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
-from winnow.run import progress_bar, runner
 from winnow.session import Session
 
 SEEDS = range(5)
@@ -68,10 +67,7 @@ class Trained(NamedTuple):
 
 def trained(session: Session) -> Trained:
     """A whole run on the model."""
-    with runner(session, "model") as model, progress_bar(session.steps) as bar:
-        session.place(model.device.memory)
-        for work in session.rounds:
-            model.run(work, bar)
+    with on_the_model(session) as (model, bar):
         done, skipped = model.counters["macs"], model.counters["skipped_images"]
         done += model.counters["skipped_tiles"]
         weights = _words(session, model.device.memory)

@@ -1,5 +1,7 @@
 """The chip against the model: whole training programs, each byte of memory, each exact counter."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -71,12 +73,22 @@ def compare(session: Session, chip: Driver, model: Driver) -> None:
         tag["words"] for tag in model.tag_counters()]
 
 
+def on_both(session: Session, most: int = CYCLES, **memory) -> Iterator[tuple[Driver, Driver]]:
+    """`work` on the chip, whose external memory is as `Simulation` has it, and on the model: both
+    drivers after each program, which has left the same."""
+    config, size = session.program.config, session.program.external.size
+    with Simulation(config, memory_bytes=size, seed=seeds.seed(), **memory) as chip:
+        for drivers in zip(work(session, chip, CYCLES, most),
+                           work(session, ModelDevice(config, size), CYCLES, most), strict=True):
+            compare(session, *drivers)
+            yield drivers
+
+
 @pytest.mark.parametrize("case", range(6))
 @pytest.mark.parametrize("name", [
     "small", *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS if name != "small")])
 def test_training_program(name, case):
-    config = CONFIGS[name]
-    check(config, fitting_session(config, f"chip {case}"), case)
+    check(fitting_session(CONFIGS[name], f"chip {case}"), case)
 
 
 def test_every_kind_of_layer():
@@ -93,36 +105,22 @@ def test_every_kind_of_layer():
         MaxPool("ragged", Window(3)),
         AveragePool("all"),
         Linear("fc", 10)))
-    config = named("small")
-    session = random_session(config, seeds.generator("every kind"), network=network)
-    check(config, session, case=1)
+    session = random_session(named("small"), seeds.generator("every kind"), network=network)
+    check(session, case=1)
 
 
-def check(config: Config, session: Session, case: int) -> None:
+def check(session: Session, case: int) -> None:
     """Train and test on the chip and on the model, with memory stalls in odd cases."""
-    size = session.program.external.size
-    model = ModelDevice(config, size)
-    stalls = 0.3 if case % 2 else 0.0
-    with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=stalls,
-                    latency=case) as chip:
-        for on_chip, on_model in zip(work(session, chip, CYCLES), work(session, model, CYCLES),
-                                     strict=True):
-            compare(session, on_chip, on_model)
-        assert np.count_nonzero(chip.memory[session.program.external.slice("masters")])
+    for chip, _ in on_both(session, stalls=0.3 if case % 2 else 0.0, latency=case):
+        assert np.count_nonzero(chip.device.memory[session.program.external.slice("masters")])
 
 
 @pytest.mark.parametrize("case", range(2))
 def test_low_precision_training(case):
     """16-bit masters and moments, stochastic rounding, and a scale of errors that falls and rises:
     several steps a program, and the state that goes from one to the next."""
-    config = CONFIGS["small"]
-    session = fitting_session(config, f"low precision {case}", steps=8, **LOW_PRECISION)
-    size, scales = session.program.external.size, []
-    model = ModelDevice(config, size)
-    with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=0.3 * case) as chip:
-        for on_chip, on_model in zip(work(session, chip, CYCLES, 1 + case),
-                                     work(session, model, CYCLES, 1 + case), strict=True):
-            compare(session, on_chip, on_model)
-            scales.append(session.state(chip.memory).scale)
+    session = fitting_session(CONFIGS["small"], f"low precision {case}", steps=8, **LOW_PRECISION)
+    scales = [session.state(chip.device.memory).scale
+              for chip, _ in on_both(session, 1 + case, stalls=0.3 * case)]
     steps = np.diff([LOW_PRECISION["error_scale"], *scales])
     assert steps.min() < 0 < steps.max(), scales

@@ -62,11 +62,8 @@ class Supervised(Session):
 
 def learned(made: Session) -> dict[str, bytes]:
     """What training on the model leaves."""
-    with runner(made, "model") as model, progress_bar(made.steps) as bar:
+    with paired.on_the_model(made) as (model, _):
         memory = model.device.memory
-        made.place(memory)
-        for work in made.rounds:
-            model.run(work, bar)
         return {name: memory[made.program.external.slice(name)].tobytes() for name in LASTING}
 
 

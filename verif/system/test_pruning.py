@@ -4,11 +4,9 @@ import pytest
 
 from isa.config import Config, named
 from verif import seeds
-from verif.simulation import Simulation
 from verif.system.networks import BATCH, LOW_PRECISION, random_session
-from verif.system.test_chip import CYCLES, compare, work
+from verif.system.test_chip import on_both
 from winnow.compiler.pruning.rule import Pruning
-from winnow.host import ModelDevice
 from winnow.network import Conv, Linear, Network, Residual, Shape
 
 NETWORK = Network("pruned", Shape(3, 9, 8), (
@@ -29,13 +27,8 @@ def equal(config: Config, rule: str) -> None:
     prune, options = RULES[rule]
     made = random_session(config, seeds.generator(f"pruned {rule}"), 4 * 16 // BATCH, NETWORK,
                           batch=16, prune=prune, **options)
-    size = made.program.external.size
-    model = ModelDevice(config, size)
-    with Simulation(config, memory_bytes=size, seed=seeds.seed(), stalls=0.2) as chip:
-        for on_chip, on_model in zip(work(made, chip, CYCLES, 2), work(made, model, CYCLES, 2),
-                                     strict=True):
-            compare(made, on_chip, on_model)
-    assert any(0 < share < 0.9 for share in made.live_weights(model.memory).values())
+    *_, (_, model) = on_both(made, 2, stalls=0.2)
+    assert any(0 < share < 0.9 for share in made.live_weights(model.device.memory).values())
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -13,7 +13,6 @@ from verif.system import paired
 from winnow import datasets, network
 from winnow.compiler.recipe import recipe_for
 from winnow.compiler.training import TrainingProgram
-from winnow.run import progress_bar, runner
 from winnow.session import Session
 
 SEEDS = range(3)
@@ -26,10 +25,7 @@ LOSS = 0.01  # of accuracy, that skipping half of the images by their errors may
 def skipping(session: Session) -> tuple[float, float]:
     """Train on the model: test accuracy, and the share of the multiply-adds of training (FP, BP
     and WU) that were not done because images were skipped."""
-    with runner(session, "model") as model, progress_bar(session.steps) as bar:
-        session.place(model.device.memory)
-        for work in session.rounds:
-            model.run(work, bar)
+    with paired.on_the_model(session) as (model, bar):
         done, skipped = (model.counters[name] for name in ("macs", "skipped_images"))
         return model.test_accuracy(bar), skipped / (done + skipped)
 

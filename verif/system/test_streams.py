@@ -9,9 +9,8 @@ import pytest
 from isa.config import Config
 from isa.registers import Skip, Unit
 from verif import seeds
-from verif.simulation import Simulation
 from verif.system.networks import LOW_PRECISION, random_session
-from verif.system.test_chip import CYCLES, compare, work
+from verif.system.test_chip import on_both
 from verif.system.test_layouts import assert_same, trained
 from winnow.compiler import training
 from winnow.compiler.choices import Choices
@@ -142,13 +141,8 @@ def test_chip(net):
     """Every byte and exact counter after each of two programs, with stalls: maps stream, then
     weights."""
     made = session(CHIP, net, "auto", **LOW_PRECISION)
-    size = made.program.external.size
-    model = ModelDevice(CHIP, size)
-    with Simulation(CHIP, memory_bytes=size, seed=seeds.seed(), stalls=0.2) as chip:
-        for on_chip, on_model in zip(work(made, chip, CYCLES, 1), work(made, model, CYCLES, 1),
-                                     strict=True):
-            compare(made, on_chip, on_model)
-    assert made.state(model.memory).streams
+    *_, (_, model) = on_both(made, 1, stalls=0.2)
+    assert made.state(model.device.memory).streams
 
 
 def test_unknown_stream():

@@ -17,14 +17,21 @@ from winnow.compiler import moves
 from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer
 from winnow.compiler.recipe import SCALES, Recipe
+from winnow.compiler.scalars import (
+    BEFORE,
+    CHOICES,
+    CLEAN,
+    DUE,
+    FACTOR,
+    KEY,
+    MEAN,
+    NOW,
+    SCALE,
+    STEP,
+)
 from winnow.compiler.step import mean_scale
 from winnow.compiler.text import ProgramText, signed
 from winnow.compiler.vector import BINARY32, K0, ONE, ZERO, Stream, vector
-
-# Scalar registers of the program.
-DATA, LOG, RATE, KEY, STEP, SCALE, MEAN, FACTOR, CLEAN, BEFORE, NOW = range(1, 12)
-DUE, LIMIT, COUNTED, PASSED = range(12, 16)
-STREAMS = 0  # what streams, a bit for each choice of the device (text.py looks at them)
 
 KEY_STEP = 0x9E3779B9  # from the key of a step to that of the next, modulo 2**32
 SATURATIONS = counter_offset("saturations_e5m2")  # of errors: nothing else is E5M2
@@ -82,7 +89,7 @@ def begin(text: ProgramText, recipe: Recipe, seed: int, state: State) -> None:
     text.line(f"li r{FACTOR}, {float_bits(2.0**exponent)}", "in binary32")
     text.line(f"li r{CLEAN}, {state.clean}", "steps until it is raised")
     text.line(f"li r{BEFORE}, 0", "errors that have saturated")
-    text.line(f"li r{STREAMS}, {state.streams}", "what streams")
+    text.line(f"li r{CHOICES}, {state.streams}", "what streams")
     if recipe.prune:
         text.line(f"li r{DUE}, {recipe.prune.refresh - state.step % recipe.prune.refresh}",
                   "steps until masks are chosen")
@@ -125,5 +132,5 @@ def end(text: ProgramText, address: int) -> None:
     # Small integers are subnormal numbers, which the vector unit keeps exactly.
     text.operations([vector("state", (1,), (K0, ONE, ZERO), scalars={"k0": register},
                             o0=Stream(state, BINARY32, offset=i * GROUP_WORDS))
-                     for i, register in enumerate((STEP, SCALE, CLEAN, STREAMS))])
+                     for i, register in enumerate((STEP, SCALE, CLEAN, CHOICES))])
     text.operations([moves.store(state, address)])

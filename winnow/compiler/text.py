@@ -5,9 +5,9 @@ from isa.instructions import Guard
 from isa.registers import REGISTERS, Unit
 from winnow.compiler.operations import At, Chosen, Operation
 from winnow.compiler.order import CONTROL_TOKEN
+from winnow.compiler.scalars import CHOICES, COUNTED, NOW, PASSED
 
-CHOICES = 0  # scalar register with a bit for each choice of the device
-ZERO, WALK, HOLDS = 11, 14, 15  # scalar registers that looking at a choice takes
+ZERO, WALK, HOLDS = NOW, COUNTED, PASSED  # that looking at a choice takes
 SIGN = 31
 UNKNOWN = object()  # what a register holds where one of two ways has set it
 

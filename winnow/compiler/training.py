@@ -24,7 +24,21 @@ from winnow.compiler.order import order, straight_lines
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.pruning.refresh import Refresh
 from winnow.compiler.recipe import Recipe
-from winnow.compiler.scaling import DATA, LOG, RATE, State
+from winnow.compiler.scalars import (
+    COUNTED,
+    DATA,
+    DUE,
+    FACTOR,
+    KEY,
+    LIMIT,
+    LOG,
+    MEAN,
+    NOW,
+    PASSED,
+    RATE,
+    SCALE,
+)
+from winnow.compiler.scaling import State
 from winnow.compiler.schedule import Schedule, schedule
 from winnow.compiler.step import PLANS, TIGHT, Plan, Rules, Step, TileError
 from winnow.compiler.text import ProgramText, signed
@@ -111,8 +125,8 @@ class TrainingProgram:
 
     @property
     def rules(self) -> Rules:
-        return Rules(self.recipe, rate=RATE, key=scaling.KEY, scale=scaling.SCALE,
-                     mean=scaling.MEAN, factor=scaling.FACTOR, live=scaling.LIMIT)
+        return Rules(self.recipe, rate=RATE, key=KEY, scale=SCALE, mean=MEAN,
+                     factor=FACTOR, live=LIMIT)
 
     @cached_property
     def training(self) -> Schedule:
@@ -228,28 +242,25 @@ class TrainingProgram:
         if self.keeps_state:
             scaling.advance(text, self.recipe)
         if self.memory.threshold:  # of the step's histogram, which choosing masks overwrites
-            live.advance(text, self.memory, self.recipe, scaling.LIMIT,
-                         (scaling.NOW, scaling.COUNTED, scaling.PASSED))
+            live.advance(text, self.memory, self.recipe, LIMIT, (NOW, COUNTED, PASSED))
         self._refresh(text, density)
 
     def _refresh(self, text: ProgramText, density: float) -> None:
         """After a step: masks are chosen, if they are due."""
         if not self.recipe.prune:
             return
-        text.line(f"addi r{scaling.DUE}, r{scaling.DUE}, -1")
-        text.line(f"li r{scaling.NOW}, 0")
-        text.line(f"li r{scaling.COUNTED}, 1")
-        text.line(f"skip eq, r{scaling.DUE}, r{scaling.NOW}, +1")
-        text.line(f"li r{scaling.COUNTED}, 0")
-        with text.times(scaling.COUNTED, "refresh"):
-            self._masks.text(text, density, scaling.LIMIT,
-                             (scaling.NOW, scaling.COUNTED, scaling.PASSED))
-            text.line(f"li r{scaling.DUE}, {self.recipe.prune.refresh}")
+        text.line(f"addi r{DUE}, r{DUE}, -1")
+        text.line(f"li r{NOW}, 0")
+        text.line(f"li r{COUNTED}, 1")
+        text.line(f"skip eq, r{DUE}, r{NOW}, +1")
+        text.line(f"li r{COUNTED}, 0")
+        with text.times(COUNTED, "refresh"):
+            self._masks.text(text, density, LIMIT, (NOW, COUNTED, PASSED))
+            text.line(f"li r{DUE}, {self.recipe.prune.refresh}")
 
     @cached_property
     def _masks(self) -> Refresh:
-        return Refresh(self.memory, self.recipe.prune, scaling.KEY,
-                       Choices(self.memory, self.recipe))
+        return Refresh(self.memory, self.recipe.prune, KEY, Choices(self.memory, self.recipe))
 
     def _resident(self, text: ProgramText, move) -> None:
         """Moves what stays in the scratchpad, all at its beginning."""

@@ -16,7 +16,7 @@ from winnow.compiler.order import order
 from winnow.compiler.pruning import threshold
 from winnow.compiler.pruning.masks import Piece
 from winnow.compiler.pruning.rule import Pruning
-from winnow.compiler.scaling import STREAMS
+from winnow.compiler.scalars import CHOICES
 from winnow.compiler.schedule import schedule
 from winnow.compiler.text import ProgramText
 from winnow.compiler.vector import BINARY32, K0, ONE, ZERO, Stream, vector
@@ -55,7 +55,7 @@ class Refresh:
         """All layers, of which a share of `density` stays. The limit of a layer goes through
         scalar register `limit`; it and three others are lost, and so is the scratchpad."""
         if self.choices.chosen:
-            text.line(f"li r{STREAMS}, 0", "what streams")
+            text.line(f"li r{CHOICES}, 0", "what streams")
         for parameters in self.memory.pruned:
             counted = self.rule.counted(parameters.layer, parameters.weight_words)
             name = parameters.layer.name
@@ -63,7 +63,7 @@ class Refresh:
             threshold.limit(text, self._lowest(parameters), round(density * counted), limit,
                             scratch)
             text.operations(self._planned(f"{name} masks", self._masks, parameters, limit))
-            self.choices.choose(text, parameters, STREAMS, scratch[:2])
+            self.choices.choose(text, parameters, CHOICES, scratch[:2])
 
     def _lowest(self, parameters: Parameters) -> int:
         """The lowest bin of a layer."""
