@@ -56,6 +56,11 @@ class Float:
         return top - (1 << self.fraction_bits) if self.infinity else top - 1
 
     @property
+    def one_code(self) -> int:
+        """The code of 1."""
+        return self.bias << self.fraction_bits
+
+    @property
     def infinity_code(self) -> int:
         """The code of positive infinity, for formats that have one."""
         if not self.infinity:

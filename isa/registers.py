@@ -17,6 +17,7 @@ STRIDE_BITS = 20
 INDEX_BITS = 32  # numbers of elements; 8 of them have a word number of 3 bits less
 COORDINATE_BITS = 12
 COUNT_BITS = 12
+REDUCTION_BITS = {"r1": 10, "r4": 2}  # of counts that have fewer: all five are one register
 BIN_BITS = 10  # of a size: the exponent of a binary32 number and the two bits below it
 TALLY_BITS = 20  # of a count of a histogram
 
@@ -32,7 +33,7 @@ class Unit(IntEnum):
 # The loops of a tensor operation, innermost first.
 ROWS = ("q0", "q1")  # the 8 words of a stationary tile
 POSITIONS = ("p0", "p1", "p2")  # the positions of a block
-REDUCTION = ("r0", "r1", "r2", "r3")  # the passes that a block adds up
+REDUCTION = ("r0", "r1", "r2", "r3", "r4")  # the passes that a block adds up
 BLOCKS = ("b0", "b1", "b2", "b3")  # the blocks of the operation
 CORES = ("core",)  # the cores of a group: one stream, a tile each
 GROUPS = ("group",)  # groups of cores: a stream each
@@ -48,6 +49,8 @@ TENSOR_STREAMS = {
     "number": (*POSITIONS, *CORES, *BLOCKS, *GROUPS),
 }
 BOUNDED = ("stream", "stationary", "output")  # streams with rows and columns that are checked
+# Streams with a base of their own and the steps of another.
+BESIDE = {"mask": "aux", "norm": "aux", "gate": "output", "threshold": "bias"}
 
 VECTOR_LOOPS = ("n0", "n1", "n2", "n3", "n4", "n5")
 REDUCED = VECTOR_LOOPS[:2]  # the loops that a reduction runs over
@@ -137,7 +140,7 @@ def _tensor():
                             *((q, 4, U, d) for q, d in zip(ROWS, (8, 1), strict=True)),
                             ("cores", 4, U, 1)), \
         "counts of the position and row loops, and cores at work"
-    yield "reduction", pack(*((r, COUNT_BITS, U, 1) for r in REDUCTION)), \
+    yield "reduction", pack(*((r, REDUCTION_BITS.get(r, COUNT_BITS), U, 1) for r in REDUCTION)), \
         "counts of the reduction loops"
     yield "blocks", pack(*((b, COUNT_BITS, U, 1) for b in BLOCKS)), "counts of the block loops"
     yield "groups", pack(("groups", 4, U, 1), ("merge", 1, U, 0, "their sums are added")), \
@@ -159,8 +162,9 @@ def _tensor():
             steps = (("dy", COORDINATE_BITS, S), ("dx", COORDINATE_BITS, S))
             yield f"{stream}.{loop}", pack(stride, *(steps if stream in BOUNDED else ())), \
                 f"step of loop {loop}"
-    for stream in ("mask", "norm"):
-        yield f"{stream}.base", _BASE, f"first word of the {stream}, which takes the steps of aux"
+    for stream, steps in BESIDE.items():
+        yield f"{stream}.base", _BASE, \
+            f"first word of the {stream}, which takes the steps of {steps}"
     yield "mode", pack(
         ("stationary", 1, U, 0, "E4M3 or E5M2"),
         ("stream", 1, U, 0, "E4M3 or E5M2"),
@@ -175,7 +179,8 @@ def _tensor():
         ("scale", 7, S, 0, "exponent of the power of two that multiplies the sum"),
         ("mask", 1, U, 0, "an output whose mask element is zero is written as +0"),
         ("stats", 2, U, 0, "StatsMode"),
-        ("skip", 3, U, 0, "Skip")), \
+        ("skip", 3, U, 0, "Skip"),
+        ("gate", 1, U, 0, "behind the first round of r4 only positions that pass a threshold")), \
         "formats and the work of the drain"
     yield "depth", pack(("passes", 32, U, 0, "passes already in the sums that aux adds")), \
         "what the bound on the reduction starts from"

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isa.config import Config
+from isa.config import TREES, Config
 from isa.formats import E4M3, E5M2, FormatCode
 from isa.registers import AuxMode, StatsMode
 from sim import exact, floats
+from sim.gating import OPEN
 from sim.loops import Items, Runs, as_bytes, as_words, everywhere, wrapped
 from sim.outcome import Outcome
 from sim.raw import decode_raw, encode_raw
 from sim.registers import Registers
 from sim.statistics import Statistics
+
+OPEN_WORD = np.uint64(int.from_bytes(bytes([OPEN] * TREES), "little"))
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Drain:
             self.mask = self._beside("mask")
         if mode["stats"] == StatsMode.NORM:
             self.norm = self._beside("norm")
+        if mode["gate"]:
+            self.gate = self._moved(places.output.address, "gate", "output")
         if mode["bias"]:
             self.bias = Runs(everywhere(places.bias), config.words, 4)
         if mode["stats"]:
@@ -75,9 +80,12 @@ class Drain:
         return self.registers[f"tensor.{stream}.base"]["address"]
 
     def run(self, words: np.ndarray, sums: np.ndarray, poison: np.ndarray | None,
-            outcome: Outcome, key: int) -> None:
-        """Drain `sums` and `poison` (block, core, position, tree); None is no poison at all."""
+            outcome: Outcome, key: int, gates: np.ndarray | None = None) -> None:
+        """Drain `sums` and `poison` (block, core, position, tree), and with a gate where it is open
+        (block, core, position); None is no poison at all."""
         mode = self.mode
+        if gates is not None:
+            self.gate.write(words, np.where(gates, OPEN_WORD, np.uint64(0))[..., np.newaxis])
         if mode["aux"]:
             sums, poison = self._added(words, sums, poison)
         live = ~floats.element_zero(as_bytes(self.mask.read(words))) if mode["mask"] else None

@@ -1,5 +1,7 @@
 """The operands of a tensor operation as matrices, and their exact product."""
 
+from copy import copy
+
 import numpy as np
 
 from isa.config import LANES
@@ -31,6 +33,14 @@ class Operand:
         place = np.cumsum(used) - 1
         zero = self.address.size  # the row that stands for what is outside
         self.place = np.where(items.inside, place.take(items.address, mode="clip"), zero)
+
+    def of_passes(self, passes: slice) -> "Operand":
+        """Matrices of some passes: each is 8 of k."""
+        part = copy(self)
+        part.place = self.place[:, :, passes] if not self.across else self.place.reshape(
+            len(self.place), -1, LANES, self.place.shape[2])[:, passes].reshape(
+            len(self.place), -1, self.place.shape[2])
+        return part
 
     def read(self, words: np.ndarray) -> np.ndarray:
         """uint64 (rows, 1): the words that are used, and a zero."""

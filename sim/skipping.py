@@ -30,6 +30,7 @@ def check(config: Config, registers: Registers) -> None:
         not elements or r0 == 1 or _consecutive(registers, "r0"),
         not outputs or (mode["mask"] and not mode["turn_output"]),
         not outputs or (p0 % config.slot == 0 and _consecutive(registers, "p0")),
+        not outputs or not mode["gate"],
     ):
         require(holds, Trap.SHAPE)
 
@@ -54,6 +55,7 @@ class Skipping:
     def __init__(self, config: Config, registers: Registers, counts: dict[str, int],
                  both, streamed, tiled, reduction, drain: Drain):
         self.skip = registers["tensor.mode"]["skip"]
+        self.gate = registers["tensor.mode"]["gate"]
         self.counts, self.both, self.streamed, self.tiled = counts, both, streamed, tiled
         self.reduction, self.drain = reduction, drain
         tiles = nest(registers, "tensor.stationary", counts,
@@ -76,8 +78,9 @@ class Skipping:
         firsts = stream[tuple(first)]
         require(not np.any(firsts.inside & (firsts.address % config.slot != 0)), Trap.ADDRESS)
 
-    def count(self, words: np.ndarray, outcome: Outcome) -> None:
-        """Move what is left out from `outcome.macs` to the counter of its cause."""
+    def count(self, words: np.ndarray, outcome: Outcome, gates: np.ndarray | None) -> None:
+        """Move what is left out from `outcome.macs` to the counter of its cause. `gates` is where
+        they are open, (both, streamed x position, tiled x tree)."""
         c = self.counts
         cores, positions = c["core"], np.prod([c[p] for p in POSITIONS])
         batch, streams, tiles, passes = (int(np.prod([c[n] for n in names])) for names in (
@@ -86,12 +89,24 @@ class Skipping:
         if self.skip & Skip.TILES:
             zero = _zeros(self.tiles, words).reshape(batch, tiles, passes, -1)
             live = ~zero.all(axis=-1)
+            if self.gate and not self.skip & Skip.ELEMENTS:
+                live[..., 0] = True  # the first pass of a block sets its sums
             outcome.skipped_tiles = int(np.sum(~live) * streams * positions * cores
                                         * TREES * LANES)
+        base, shut = passes, None  # passes before the gates, and where these are shut
+        if gates is not None:
+            base = passes // self.counts["r4"]
+            shut = ~gates.reshape(batch, -1, tiles, TREES)[..., 0]
+            outcome.skipped_outputs = int(np.sum(
+                live[..., base:].sum(axis=-1)[:, np.newaxis] * shut)) * TREES * LANES
         if self.skip & Skip.ELEMENTS:
-            zero = _zeros(self.stream, words).reshape(batch, streams, passes, -1)
-            outcome.skipped_elements = int(np.sum(
-                live.sum(axis=1) * zero.sum(axis=(1, 3)))) * TREES * cores
+            zero = _zeros(self.stream, words).reshape(batch, streams, passes, positions, LANES)
+            zero = zero.sum(axis=-1)
+            found = np.sum(live[..., :base].sum(axis=1) * zero[:, :, :base].sum(axis=(1, 3)))
+            if base < passes:
+                behind = zero[:, :, base:].swapaxes(2, 3).reshape(batch, -1, passes - base)
+                found += np.sum((behind @ live[..., base:].swapaxes(1, 2)) * ~shut)
+            outcome.skipped_elements = int(found) * TREES * cores
         if self.skip & Skip.OUTPUTS:
             dead = _zeros(self.drain.mask, words)
             dead = dead.reshape(dead.shape[0], -1, cores, dead.shape[-1] * positions).sum((2, 3))

@@ -8,8 +8,9 @@ from isa.config import LANES, MODES, TREES, Config
 from isa.formats import E4M3, E5M2, FormatCode
 from isa.memmap import Trap
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, AuxMode, StatsMode
-from sim import operands, skipping
+from sim import gating, operands, skipping
 from sim.drain import Drain, Places, factors
+from sim.gating import Gating
 from sim.loops import Items, element_numbers, nest
 from sim.operands import Operand
 from sim.outcome import Outcome, TrapError, require
@@ -66,10 +67,12 @@ class Operation:
         # all blocks that share it: loops that move both are its batch.
         self.both, self.streamed, self.tiled = self._outer()
         self.reduction = (*(["group"] if self.merge else []), *REDUCTION[::-1])
-        self.stream, self.tiles = self._stream(), self._tiles()
+        self.gating = Gating(config, registers, self.counts, self.both, self.streamed,
+                             self.tiled) if self.mode["gate"] else None
+        self.parts = self._parts(self._stream(), self._tiles())
         self.drain = Drain(config, registers, self._places())
         self.skipping = None
-        if self.mode["skip"]:
+        if self.mode["skip"] or self.gating:
             self.skipping = Skipping(config, registers, self.counts, self.both, self.streamed,
                                      self.tiled, self.reduction, self.drain)
 
@@ -78,12 +81,27 @@ class Operation:
         outcome = Outcome(
             stream_words=self.blocks * self.groups * self.passes * self.positions)
         outcome.macs = outcome.stream_words * self.cores * TREES * LANES
+        sums, poison = operands.product(*self.parts[0], words)
+        gates = None
+        if self.gating:
+            gates = self.gating.gates(words, sums, poison)
+        for part in self.parts[1:]:
+            sums, poison = gating.joined(gates, sums, poison, *operands.product(*part, words))
         if self.skipping:
-            self.skipping.count(words, outcome)
-        sums, poison = operands.product(self.stream, self.tiles, words)
+            self.skipping.count(words, outcome, gates)
         self.drain.run(words, self._by_block(sums),
-                       None if poison is None else self._by_block(poison), outcome, key)
+                       None if poison is None else self._by_block(poison), outcome, key,
+                       None if gates is None else self._by_block(gates)[..., 0])
         return outcome
+
+    def _parts(self, stream: Operand, tiles: Operand) -> list[tuple[Operand, Operand]]:
+        """The operands: all, or with a gate those of the base, and those of what it lets through.
+        """
+        if not self.gating:
+            return [(stream, tiles)]
+        base = self.passes // self.counts["r4"]
+        parts = [slice(None, base), slice(base, None)][:self.counts["r4"]]
+        return [(stream.of_passes(part), tiles.of_passes(part)) for part in parts]
 
     def _count(self, loops) -> int:
         """How often nested loops run together."""
@@ -107,6 +125,9 @@ class Operation:
             or not (mode["bias"] or mode["relu"] or mode["stochastic"]),
             self._has_mode(*self.formats),
             not mode["stats"] or (fp8 and self._has_mode(*factors(mode))),
+            not mode["gate"] or (fp8 and self.cores == 1 and not self.merge),
+            not mode["gate"] or not (mode["aux"] or mode["mask"] or mode["turn_output"]
+                                     or mode["stats"] == StatsMode.NORM),
         ):
             require(holds, Trap.SHAPE)
         skipping.check(self.config, self.registers)

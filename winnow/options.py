@@ -70,6 +70,10 @@ def mechanism_options(parser: argparse.ArgumentParser, prune: str = "none") -> N
     parser.add_argument("--stream", metavar="WHAT", help="in FP and BP of pruned elements "
                         "or vectors: maps, weights, or auto, what the device finds faster; no "
                         "result depends on it (auto)")
+    parser.add_argument("--gate", metavar="RATE",
+                        help="channel gating: share of the gates that are to be open, or none")
+    parser.add_argument("--gate-groups", type=int, metavar="G",
+                        help="groups of channels, of which one is the base (4)")
     parser.add_argument("--skip-images", metavar="HOW", help="images without BP and WU: none, "
                         "threshold:E (of the error of a score), quantile:S or random:S (a share)")
 

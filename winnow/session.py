@@ -141,6 +141,7 @@ class Session:
         constants = {b: factors for factors, b in self.program.memory.constants.items()}
         ones = {id(b) for p in self.program.memory.parameters if p.norm
                 for b in (p.norm.gamma, p.norm.running_variance)}
+        thresholds = {id(p.threshold) for p in self.program.memory.gated}
         for buffer in resident:
             if buffer in constants:
                 yield floats.encode(E4M3, averages.tiles(constants[buffer]))[0]
@@ -148,6 +149,8 @@ class Session:
                 yield floats.encode(E4M3, np.ones(LANES, np.float32))[0]
             elif buffer is self.program.memory.threshold:
                 yield np.full(LANES, live.ALL, np.float32)
+            elif id(buffer) in thresholds:  # all gates are open
+                yield np.full(buffer.words * 2, -np.inf, np.float32)
             else:
                 yield np.full(buffer.words * 2, float(id(buffer) in ones), np.float32)
 

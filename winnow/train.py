@@ -13,6 +13,7 @@ import numpy as np
 from isa.config import CONFIGS, Config
 from winnow import checkpoint, datasets, files, losses, network, report, run
 from winnow.checkpoint import Checkpoint
+from winnow.compiler.gating.rule import Gating
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import RECIPES, Recipe, recipe_for
 from winnow.compiler.training import TrainingProgram
@@ -25,7 +26,8 @@ RECIPE_OPTIONS = ("loss", "epochs", "batch", "rate", "decay", "momentum", "maste
                   "rounding", "scaling", "error_scale", "clean_steps", "skip", "stream",
                   "skip_images")
 PRUNE_OPTIONS = ("prune", "density", "refresh", "regrow", "shrink")
-OPTIONS = RUN_OPTIONS + RECIPE_OPTIONS + PRUNE_OPTIONS
+GATE_OPTIONS = ("gate", "gate_groups")
+OPTIONS = RUN_OPTIONS + RECIPE_OPTIONS + PRUNE_OPTIONS + GATE_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Settings:
         if recipe["prune"]:
             density = tuple(map(tuple, recipe["prune"]["density"]))
             recipe["prune"] = Pruning(**recipe["prune"] | {"density": density})
+        if recipe.get("gate"):
+            recipe["gate"] = Gating(**recipe["gate"])
         return cls(**given | {"config": Config(**given["config"]), "recipe": Recipe(**recipe)})
 
     def with_(self, config: Config, **options) -> "Settings":
@@ -58,11 +62,13 @@ class Settings:
         net, loss = options.get("net", self.net), options.get("loss", self.recipe.loss)
         same = (net, loss) == (self.net, self.recipe.loss)
         recipe = self.recipe if same else recipe_for(net, options.get("loss"))
-        run, own, prune = ({name: options[name] for name in names if name in options}
-                           for names in (RUN_OPTIONS, RECIPE_OPTIONS, PRUNE_OPTIONS))
+        run, own, prune, gate = (
+            {name: options[name] for name in names if name in options}
+            for names in (RUN_OPTIONS, RECIPE_OPTIONS, PRUNE_OPTIONS, GATE_OPTIONS))
         if "rate" in own:
             own["rates"] = _by_epoch("rate", own.pop("rate"))
-        recipe = replace(recipe, prune=_pruning(recipe.prune, prune), **own)
+        recipe = replace(recipe, prune=_pruning(recipe.prune, prune),
+                         gate=_gating(recipe.gate, gate), **own)
         return replace(self, config=config, recipe=recipe, **run)
 
 
@@ -76,6 +82,20 @@ def _pruning(before: Pruning | None, given: dict) -> Pruning | None:
     if "density" in given:
         given["density"] = _by_epoch("density", given["density"])
     return replace(before or Pruning(), granularity=how, **given)
+
+
+def _gating(before: Gating | None, given: dict) -> Gating | None:
+    """How layers are gated, changed by `GATE_OPTIONS`."""
+    rate = given.get("gate", before and before.rate)
+    if rate in (None, "none"):
+        if "gate_groups" in given:
+            raise UserError("--gate-groups: nothing is gated, --gate says how much is open")
+        return None
+    try:
+        rate = float(rate)
+    except ValueError:
+        raise UserError(f"--gate {rate}: must be a share above 0, at most 1, or none") from None
+    return Gating(rate, given.get("gate_groups", before.groups if before else Gating.groups))
 
 
 def _by_epoch(option: str, text: str) -> tuple[tuple[int, float], ...]:

@@ -14,6 +14,7 @@ from hdl.tensor.core.skipping_core import SkippingCore
 from hdl.tensor.drain.drain import Drain
 from hdl.tensor.events import WORDS_BITS, TensorEvents
 from hdl.tensor.feed.feed import Feed
+from hdl.tensor.feed.sequencer import SETTLED
 from hdl.tensor.left_out import LeftOut
 from hdl.tensor.skips import skips
 from isa.config import LANES, TREES, Config
@@ -135,6 +136,9 @@ class TensorUnit(wiring.Component):
                 core.read_bank.eq(drain.read_bank),
                 core.read_position.eq(drain.read_position),
                 drain.poison[i].eq(core.poison),
+                drain.open[i].eq(feed.open[i]),
+                feed.poison[i].eq(core.poisons),
+                *(feed.sums[i][tree].eq(core.results[tree]) for tree in range(TREES)),
                 *(drain.sum[i][tree].eq(core.sums[tree]) for tree in range(TREES)),
             ]
             if self.config.slot == 1:
@@ -155,13 +159,19 @@ class TensorUnit(wiring.Component):
                 *(to.eq(of) for to, of in zip(core.pick_word, feed.pick_word[i], strict=True)),
                 *(to.eq(of) for to, of in zip(core.pick_offset, feed.pick_offset[i], strict=True)),
             ]
-        # a sum can be read when its last word was added, `tree_stages` cycles after it came
-        complete = Cat(feed.complete, feed.complete_all)
-        for stage in range(1, self.config.tree_stages + 1):
-            following = Signal(len(complete), name=f"complete_{stage}")
-            m.d.sync += following.eq(Mux(clear, 0, complete))
-            complete = following
-        m.d.comb += Cat(drain.complete, drain.complete_all).eq(complete)
+        # a sum can be read when its last word was added, `tree_stages` cycles after it came, and
+        # its gate some cycles later
+        complete, stages = [Cat(feed.complete, feed.complete_all)], self.config.tree_stages
+        for stage in range(1, stages + SETTLED):
+            following = Signal(len(complete[0]), name=f"complete_{stage}")
+            m.d.sync += following.eq(Mux(clear, 0, complete[-1]))
+            complete.append(following)
+        m.d.comb += [
+            feed.read_bank.eq(drain.read_bank),
+            feed.read_position.eq(drain.read_position),
+            Cat(drain.complete, drain.complete_all).eq(
+                Mux(registers.mode.gate, complete[-1], complete[stages])),
+        ]
 
     def _events(self, m, front, checks, feed, drain, left_out):
         events, busy = self.events, front.command.busy & ~front.operation.left_out
@@ -170,17 +180,18 @@ class TensorUnit(wiring.Component):
         words, skipped = Signal(WORDS_BITS), Signal(WORDS_BITS)
         positions = checks.positions_last + 1
         rounds = Const(1, 1)  # of a pass
+        dead = 0
         work = [fed.valid * TREES for fed in feed.fed]  # multiply-adds by core
         if self.config.slot > 1:
             elements = skips(registers, Skip.ELEMENTS)
             rounds = Mux(elements, registers.reduction.r0[:SLOT_BITS], 1)
             outputs = skips(registers, Skip.OUTPUTS)
+            dead = sum(feed.dead)
             work = [Cat(count(m, f"work_{i}", list(Mux(outputs, feed.tree_valid[i],
                                                        Mux(fed.valid, feed.take[i], 0)))))
                     for i, fed in enumerate(feed.fed)]
             m.d.comb += [
                 events.skipped_elements.eq(sum(feed.skipped) * registers.positions.cores),
-                events.skipped_outputs.eq(sum(feed.dead)),
             ]
         m.d.sync += [words.eq(sum(feed.decided) * positions * rounds),
                      skipped.eq(sum(feed.left_out) * positions)]
@@ -192,6 +203,7 @@ class TensorUnit(wiring.Component):
                                         sum(feed.taken))),
             events.macs.eq(sum(work)),
             events.skipped_images.eq(Mux(left_out.done, left_out.eighths, 0)),
+            events.skipped_outputs.eq(dead + sum(feed.closed) * TREES),
             events.skipped_tiles.eq(skipped * registers.positions.cores * TREES),
             events.wait_stream.eq(feed.wait_stream & busy),
             events.wait_stationary.eq(feed.wait_stationary & busy),

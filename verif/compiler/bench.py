@@ -12,7 +12,7 @@ from sim import floats, raw, tensor, vector
 from sim.outcome import Outcome
 from sim.registers import defaults
 from verif import seeds
-from winnow.compiler import nests
+from winnow.compiler import drains
 from winnow.compiler.layouts import Layout, Layouts
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
@@ -92,7 +92,7 @@ class Bench:
 
     def sums(self, blocks: int) -> Buffer:
         """Statistics that begin at zero."""
-        buffer = self.buffer(blocks * nests.stats_words(self.config))
+        buffer = self.buffer(blocks * drains.stats_words(self.config))
         self.words[buffer.address:buffer.address + buffer.words] = 0
         return buffer
 

@@ -6,8 +6,8 @@ from isa.config import named
 from sim import cycles
 from sim.registers import defaults
 from winnow import network
+from winnow.compiler.drains import Sums
 from winnow.compiler.gradients import weight_gradient
-from winnow.compiler.nests import Sums
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
 from winnow.compiler.tiles import Part, Tile

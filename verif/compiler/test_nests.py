@@ -14,7 +14,7 @@ from sim import floats
 from verif.compiler.bench import Bench, number
 from verif.reference import convolution
 from winnow.compiler import gradients, nests
-from winnow.compiler.nests import Beside, Sums
+from winnow.compiler.drains import Beside, Sums
 from winnow.graph import Layer
 from winnow.layout import weight_tiles
 from winnow.network import Shape

@@ -9,8 +9,8 @@ from sim import floats
 from verif.compiler.bench import Bench, number
 from verif.compiler.test_nests import SLOTS, random_layer
 from verif.reference import convolution
-from winnow.compiler import gradients, nests
-from winnow.compiler.nests import Beside, Sums
+from winnow.compiler import drains, gradients, nests
+from winnow.compiler.drains import Beside, Sums
 from winnow.compiler.tiles import Part, equal
 from winnow.layout import layer_tiles, weight_tiles
 
@@ -52,7 +52,7 @@ def test_forward(case, slot):
         for blocks in bench.cut(range(layer.output.blocks)):
             part = Part(images, rows, blocks)
             y = bench.tile(E4M3, layer.output, part)
-            sums = nests.split_sums(bench.config, "", y.buffer.words, [1] * len(pieces))
+            sums = drains.split_sums(bench.config, "", y.buffer.words, [1] * len(pieces))
             if len(pieces) > 1:
                 sums[0].after.address = bench.buffer(sums[0].after.words).address
             for here, piece in zip(sums, pieces, strict=True):
@@ -95,7 +95,7 @@ def test_backward(case, slot):
             beside = Beside(mask=bench.put_map(E4M3, x, layer.input, part),
                             norm=bench.put_map(E4M3, norm, layer.input, part),
                             stats=stats) if whole else Beside()
-            sums = nests.split_sums(bench.config, "", dx.buffer.words, [1] * len(pieces))
+            sums = drains.split_sums(bench.config, "", dx.buffer.words, [1] * len(pieces))
             if not whole:
                 sums[0].after.address = bench.buffer(sums[0].after.words).address
             for here, piece in zip(sums, pieces, strict=True):

@@ -12,8 +12,8 @@ from verif.compiler.bench import Bench, number
 from verif.compiler.test_nests import SLOTS
 from verif.reference import pooling
 from winnow.compiler import averages, constant, pools
+from winnow.compiler.drains import GROUP_WORDS, Beside
 from winnow.compiler.forms import COEFFICIENT_WORDS, Coefficients
-from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.operations import Buffer
 from winnow.compiler.pools import stretches
 from winnow.compiler.tiles import Part, Tile

@@ -13,9 +13,9 @@ from verif.compiler.bench import Bench, number
 from verif.compiler.test_nests import random_layer
 from verif.reference import convolution
 from winnow.compiler import turned
+from winnow.compiler.drains import GROUP_WORDS, Sums
 from winnow.compiler.forms import Coefficients
 from winnow.compiler.layouts import Layouts
-from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.operations import Buffer
 from winnow.compiler.tiles import Part
 from winnow.compiler.turned import LiveWeights, TurnedTile

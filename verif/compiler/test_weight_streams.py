@@ -13,7 +13,7 @@ from verif.compiler.bench import Bench, number
 from verif.compiler.test_nests import channels, random_layer
 from verif.reference import convolution
 from winnow.compiler import nests, weight_streams
-from winnow.compiler.nests import Beside
+from winnow.compiler.drains import Beside
 from winnow.compiler.weight_streams import StreamedWeights
 from winnow.graph import Layer
 from winnow.layout import layer_tiles

@@ -7,7 +7,7 @@ import pytest
 
 from isa.config import Config
 from isa.memmap import Trap
-from isa.registers import AuxMode, StatsMode, Unit
+from isa.registers import REDUCTION, AuxMode, StatsMode, Unit
 from sim import floats, raw, tensor
 from verif import seeds
 from verif.registers import registers as registers_of
@@ -29,7 +29,7 @@ def random_registers(generator, output):
     result = registers(
         positions={"p0": 8 if turn else int(generator.integers(1, 5)), "p1": small(),
                    "p2": small(), "cores": small()},
-        reduction={f"r{i}": small() for i in range(4)},
+        reduction={r: small() for r in REDUCTION},
         blocks={f"b{i}": small() for i in range(4)},
         groups={"groups": small(), "merge": int(generator.integers(2))},
         mode={"stationary": 0, "stream": int(generator.integers(2)),
@@ -96,7 +96,7 @@ def test_against_plain_loops(case):
 def test_raw_sums_come_back():
     generator = seeds.generator("raw")
     whole = random_registers(generator, BINARY32)
-    whole["tensor.reduction"] = {"r0": 2, "r1": 1, "r2": 1, "r3": 1}
+    whole["tensor.reduction"] = dict.fromkeys(REDUCTION, 1) | {"r0": 2}
     words = random_words(generator, specials=True)
     spread_output(whole, 4)
     expected = words.copy()
@@ -106,7 +106,7 @@ def test_raw_sums_come_back():
                             1 if merge else groups,
                             *(whole["tensor.positions"][p] for p in ("p0", "p1", "p2"))]))
 
-    first = {**whole, "tensor.reduction": dict.fromkeys(("r0", "r1", "r2", "r3"), 1)}
+    first = {**whole, "tensor.reduction": dict.fromkeys(REDUCTION, 1)}
     second = dict(first)
     step = whole["tensor.stream.r0"], whole["tensor.stationary.r0"]
     spread_output(first, CONFIG.raw_words)

@@ -16,8 +16,8 @@ from verif import seeds
 from verif.sim.single import Single
 from verif.system.test_chip import CONFIGS
 from winnow.compiler import turned
+from winnow.compiler.drains import GROUP_WORDS, Sums
 from winnow.compiler.layouts import Layouts
-from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.operations import Buffer
 from winnow.compiler.text import resolve
 from winnow.compiler.tiles import Part, Tile

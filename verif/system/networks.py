@@ -164,11 +164,12 @@ def random_session(config, generator: np.random.Generator, steps: int = 2,
     return Session(TrainingProgram(config, network, recipe), data, int(generator.integers(1 << 30)))
 
 
-def float_network(session: Session, dtype=np.float64) -> FloatNetwork:
+def float_network(session: Session, dtype=np.float64,
+                  kind: type[FloatNetwork] | None = None) -> FloatNetwork:
     """The network of a session in floating point, with the weights as the machine stores them."""
     weights = {layer.name: plain_weights(layer, floats.decode(E4M3, floats.encode(E4M3, w)[0]))
                for layer, w in zip(session.program.layers, session.weights, strict=True)
                if w is not None}
     recipe = session.program.recipe
-    kind = SelfSupervisedNetwork if recipe.by_host else FloatNetwork
+    kind = kind or (SelfSupervisedNetwork if recipe.by_host else FloatNetwork)
     return kind(session.program.network, weights, dtype, recipe.loss)

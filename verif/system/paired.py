@@ -118,11 +118,14 @@ def kept(precision: Callable[[Session], tuple[float, float]], session: Session):
 def _content(precision, session: Session) -> Iterator[str | bytes | Path]:
     """What tells runs apart. A run on the model is known by what it is asked for and by the bits of
     its beginning: another schedule of the same sums is the same run."""
-    yield repr((session.program.network, session.program.recipe, session.seed))
+    recipe = session.program.recipe
+    yield repr((session.program.network, recipe, session.seed))
+    if recipe.gate:  # which shows when thresholds have moved
+        yield repr(recipe.gate)
     yield session.dataset.content_hash()
     yield from (np.concatenate(session.orders).tobytes(),
                 *(w.tobytes() for w in session.weights if w is not None))
-    if session.program.recipe.by_host:
+    if recipe.by_host:
         yield from (Path(module.__file__) for module in (losses, probe, views))
         yield Path(self_supervised.__file__)
     if precision is binary32:

@@ -1,5 +1,7 @@
 """Random networks: compiler and model against float64 gradients."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -26,12 +28,14 @@ def any_plan(monkeypatch, request):
     monkeypatch.setattr(training, "PLANS", (PLANS[draw.integers(len(PLANS))],))
 
 
-def one_step(session: Session) -> dict[tuple[str, str], np.ndarray]:
+def one_step(session: Session, prepare: Callable[[np.ndarray], object] = lambda memory: None
+             ) -> dict[tuple[str, str], np.ndarray]:
     """What a step of the model moves the parameters by, over the learning rate, by layer; and the
-    scores."""
+    scores. `prepare` may change the memory before."""
     program = session.program
     device = ModelDevice(program.config, program.external.size)
     session.place(device.memory)
+    prepare(device.memory)
     before = device.memory[:program.external.slice("parameters").stop].copy()
     (work,) = session.rounds
     session.load(device.memory, work)

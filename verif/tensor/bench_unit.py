@@ -195,6 +195,19 @@ def slots():
              "aux__p0": {"stride": 1}}]
 
 
+def gates():
+    """Operations with a gate that break a rule."""
+    modes = [{"mask": 1}, {"aux": AuxMode.RAW}, {"aux": AuxMode.ELEMENT}, {"output": 2},
+             {"output": 3}, {"stats": StatsMode.NORM}, {"turn_output": 1}]
+    rows = [{"mode": {"gate": 1, **mode}} for mode in modes]
+    rows.append({"mode": {"gate": 1}, "groups": {"groups": 1, "merge": 1}})
+    if CONFIG.cores > 1:
+        rows.append({"mode": {"gate": 1}, "positions": {"cores": 2}})
+    if CONFIG.slot > 1:
+        rows.append({"mode": {"gate": 1, "skip": Skip.OUTPUTS}})
+    return rows
+
+
 @cocotb.test(**TEST)
 async def traps(dut):
     driver = await begin(dut)
@@ -209,7 +222,7 @@ async def traps(dut):
 
     for cause, values in (
         *((Trap.SHAPE, changed(positions={p: 0})) for p in ("p0", "p1", "p2", "q0", "q1", "cores")),
-        *((Trap.SHAPE, changed(reduction={r: 0})) for r in ("r0", "r3")),
+        *((Trap.SHAPE, changed(reduction={r: 0})) for r in ("r0", "r3", "r4")),
         *((Trap.SHAPE, changed(blocks={b: 0})) for b in ("b0", "b3")),
         (Trap.SHAPE, changed(positions={"cores": CONFIG.cores + 1})),
         (Trap.SHAPE, changed(positions={"p0": CONFIG.block + 1})),
@@ -230,10 +243,10 @@ async def traps(dut):
         (Trap.SHAPE, changed(groups={"groups": 15})),
         (Trap.SHAPE, changed(groups={"groups": 2}, positions={"cores": CONFIG.cores})),
         (Trap.SHAPE, changed(groups={"groups": 2, "merge": 1}, positions={"cores": CONFIG.cores})),
-        *((Trap.SHAPE, changed(**rows)) for rows in skips()),
+        *((Trap.SHAPE, changed(**rows)) for rows in (*skips(), *gates())),
         *((Trap.ADDRESS, changed(**rows)) for rows in slots()),
         *((Trap.SHAPE, changed(mode={"output": 3, f: 1})) for f in ("bias", "relu", "stochastic")),
-        (Trap.DEPTH, changed(reduction={"r1": 4095, "r2": 4095, "r3": 4095})),
+        (Trap.DEPTH, changed(reduction={"r0": 4095, "r2": 4095, "r3": 4095})),
         (Trap.ADDRESS, changed(stream__base={"address": CONFIG.words})),
         (Trap.ADDRESS, changed(stationary__base={"address": CONFIG.words - 1})),
         (Trap.ADDRESS, changed(output__base={"address": 2**20 - 1})),
@@ -244,6 +257,8 @@ async def traps(dut):
         (Trap.ADDRESS, changed(stats__base={"address": CONFIG.words + 1 - 2 * CONFIG.raw_words},
                                mode={"stats": StatsMode.SQUARE})),
         (Trap.ADDRESS, changed(bias__base={"address": CONFIG.words - 3}, mode={"bias": 1})),
+        *((Trap.ADDRESS, changed(**{f"{name}__base": {"address": CONFIG.words}}, mode={"gate": 1}))
+          for name in ("gate", "threshold")),
     ):
         if cause == Trap.DEPTH and CONFIG.max_passes > 3 * 4095**3:
             continue

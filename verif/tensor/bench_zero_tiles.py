@@ -85,8 +85,8 @@ async def random_nests(dut):
             count > 1 and DRAW.random() < 0.5 for count in counts[len(REDUCTION):]]
         known += await follow(dut, source, counts, repeats, DRAW.choice([1, 0.6, 0.2]))
         if number == 0:  # more than are remembered
-            counts = [40, 28, 1, 1, 2, 1, 1, 1]
-            assert await follow(dut, source, counts, [i == 4 for i in range(OUTER)], 1)
+            counts = [40, 28, 1, 1, 1, 2, 1, 1, 1]
+            assert await follow(dut, source, counts, [i == len(REDUCTION) for i in range(OUTER)], 1)
     assert known > 100
 
 
@@ -100,6 +100,7 @@ async def not_enabled(dut):
     await streams.start(dut)
     source = streams.Source(dut, "origins", origin_layout(OUTER))
     sink = streams.Sink(dut, "marked", origin_layout(OUTER + 1))
-    items = [item for item, *_ in nest([2, 2, 1, 1, 4, 1, 1, 1], [i == 4 for i in range(OUTER)])]
+    repeats = [i == len(REDUCTION) for i in range(OUTER)]
+    items = [item for item, *_ in nest([2, 2, 1, 1, 1, 4, 1, 1, 1], repeats)]
     source.put(items)
     assert await sink.receive(len(items)) == items

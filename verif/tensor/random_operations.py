@@ -9,8 +9,10 @@ from isa.formats import E5M2, FormatCode
 from isa.registers import (
     ADDRESS_BITS,
     BLOCKS,
+    COUNT_BITS,
     POSITIONS,
     REDUCTION,
+    REDUCTION_BITS,
     STRIDE_BITS,
     TENSOR_STREAMS,
     AuxMode,
@@ -91,23 +93,26 @@ class Operations:
         return self.below(-(1 << bits - 3), 1 << bits - 3) % 2**64
 
     def counts(self, loops, most):
-        """Counts of `loops` with a product of at most `most`."""
+        """Counts of `loops` with a product of at most `most`, those that have few bits of a few."""
         counts = dict.fromkeys(loops, 1)
         for loop in self.draw.permutation(list(loops)):
-            room = most // prod(counts.values())
+            room = min(most // prod(counts.values()),
+                       (1 << REDUCTION_BITS.get(str(loop), COUNT_BITS)) - 1)
             counts[str(loop)] = self.below(1, max(1, min(room, 6 if self.chance(0.7) else 32)))
         return counts
 
-    def operation(self, skip=Skip.NONE):
-        """Registers of an operation that is in order, and skips what it is told to."""
+    def operation(self, skip=Skip.NONE, gate=False):
+        """Registers of an operation that is in order, skips what it is told to, and may have a
+        gate."""
         config, draw = self.config, self.draw
         r = defaults(Unit.TENSOR)
         mode = r["tensor.mode"]
-        mode["output"] = int(draw.choice([0, 0, 0, 1, 1, 1, 2, 3]))
+        mode["gate"] = int(gate)
+        mode["output"] = int(draw.choice([0, 1] if gate else [0, 0, 0, 1, 1, 1, 2, 3]))
         fp8, raw = mode["output"] < 2, mode["output"] == FormatCode.RAW
         width = {FormatCode.BINARY32: 4, FormatCode.RAW: config.raw_words}.get(mode["output"], 1)
-        cores, groups = self._groups()
-        r["tensor.groups"] = {"groups": groups, "merge": self.below(0, 1)}
+        cores, groups = (1, self.below(1, config.cores)) if gate else self._groups()
+        r["tensor.groups"] = {"groups": groups, "merge": 0 if gate else self.below(0, 1)}
         # all outputs fill at most half of their region
         room = (config.words // 4) // (width * cores * groups)
         positions = self.counts(POSITIONS, min(room, config.block))
@@ -128,6 +133,9 @@ class Operations:
             merged, r["tensor.groups"]["merge"] = 1, 0
         passes = config.max_passes // merged
         r["tensor.reduction"] = self.counts(REDUCTION, min(passes, self.below(1, 6)))
+        if gate:
+            r["tensor.reduction"]["r4"] = self.below(1, min(3, max(1, passes // prod(
+                r["tensor.reduction"].values()))))
         if skip & Skip.ELEMENTS:
             self._rounds(r["tensor.reduction"], passes)
         room //= prod(positions.values())
@@ -138,11 +146,14 @@ class Operations:
         mode["transpose"] = self.below(0, 1)
         mode["skip"] = int(skip)
         mode["turn_stream"] = int(turnable and not slots and self.chance(0.5))
-        mode["turn_output"] = int(turnable and not outputs and fp8 and self.chance(0.4))
-        mode["aux"] = int(draw.choice([0, 0, 1, 2] if fp8 else [0, 1]))
+        mode["turn_output"] = int(turnable and not (outputs or gate) and fp8
+                                  and self.chance(0.4))
+        mode["aux"] = 0 if gate else int(draw.choice([0, 0, 1, 2] if fp8 else [0, 1]))
         beside = fp8 and mode["aux"] != AuxMode.RAW
-        mode["mask"] = int(outputs or self.chance(0.4))
+        mode["mask"] = int(not gate and (outputs or self.chance(0.4)))
         mode["stats"] = self._stats(mode, wide) if beside and not mode["turn_output"] else 0
+        if gate and mode["stats"] == StatsMode.NORM:
+            mode["stats"] = 0
         mode["bias"] = int(not raw and not mode["turn_output"] and self.chance(0.4))
         mode["relu"] = int(not raw and self.chance(0.3))
         mode["stochastic"] = int(not raw and self.chance(0.4))
@@ -156,15 +167,18 @@ class Operations:
             0, min(2**32 - 1, config.max_passes - merged * prod(r["tensor.reduction"].values())))
         self._place(r, "stream", "stream", 1)
         self._place(r, "stationary", "stationary", 1)
-        self._place(r, "output", "beside" if mode["aux"] == AuxMode.ELEMENT else "output", width)
+        half = gate or mode["aux"] == AuxMode.ELEMENT
+        self._place(r, "output", "beside" if half else "output", width)
+        away = self.regions["output"][0] - self.regions["stream"][0]
+        r["tensor.gate.base"]["address"] = (r["tensor.output.base"]["address"] + away // 2) % WRAP
         self._place(r, "bias", "bias", 4)
+        r["tensor.threshold.base"] = dict(r["tensor.bias.base"])
         raw = mode["aux"] == AuxMode.RAW
         self._place(r, "aux", "raw" if raw else "stream", config.raw_words if raw else 1)
         for stream in ("mask", "norm"):  # anywhere near: they have the steps of aux
             base = r["tensor.aux.base"]["address"]
             r[f"tensor.{stream}.base"]["address"] = (base + self.below(0, 3)) % WRAP
         if mode["aux"] == AuxMode.ELEMENT:  # it has the steps of output
-            away = self.regions["output"][0] - self.regions["stream"][0]
             base = r["tensor.output.base"]["address"] - away
             r["tensor.aux.base"]["address"] = base % WRAP
         self._place(r, "stats", "stats", 2 * config.raw_words)

@@ -246,10 +246,11 @@ def _read(path: Path) -> dict:
 def _result(step: int, variant: Variant, training: _Training, found: dict, own: str) -> Result:
     kept, dense, base = (found[step, name] for name in (variant.name, "none", own))
     measured, counters = kept["measured"], kept["measured"]["counters"]
-    lanes, prune = training.settings.config.macs_per_cycle, training.settings.recipe.prune
+    lanes = training.settings.config.macs_per_cycle
+    refresh = training.settings.recipe.refresh
     return Result(
         variant.name, variant.mechanisms, step, training.accuracy, kept["live_weights"],
-        prune is not None and (step + 1) % prune.refresh == 0, measured["cycles"], counters["macs"],
+        refresh is not None and (step + 1) % refresh == 0, measured["cycles"], counters["macs"],
         {cause: counters[name] for cause, name in SKIPPED.items()},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
         counters["macs"] / (lanes * measured["cycles"]), measured["means"],

@@ -7,9 +7,9 @@ import numpy as np
 
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.registers import Skip
-from winnow.compiler import nests, turned, weight_streams
+from winnow.compiler import drains, nests, turned, weight_streams
+from winnow.compiler.drains import GROUP_WORDS, Beside
 from winnow.compiler.layouts import Layouts
-from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.turned import LiveWeights, TurnedTile
@@ -202,7 +202,7 @@ def updates(config: Config, layer: Layer, images: int) -> Iterator[Phase]:
 
         def make(x=x, dy=dy, gradient=gradient, live=live):
             return turned.weight_gradient(config, layer, x, dy, range(layer.output.height),
-                                          gradient, 0, nests.ALL, live=live)[0]
+                                          gradient, 0, drains.ALL, live=live)[0]
         sparse = live.buffer if live else x.buffer
         dense = [dy.buffer] + ([x.buffer] if live else [])
         yield Phase("WU", config, config.cores, 1, make, gradient, dense, {mechanism: sparse})

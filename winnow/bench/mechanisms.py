@@ -13,6 +13,7 @@ TRAINING = {
     "prune": {"prune": "element", "density": None, "refresh": None, "regrow": None,
               "stream": None},
     "lasso": {"prune": "group", "density": None, "refresh": None, "regrow": None, "shrink": 0.5},
+    "gate": {"gate": 0.3, "gate_groups": None},
     "images": {"skip_images": "quantile:0.5"},
 }
 MECHANISMS = (*EXACT, *TRAINING)

@@ -14,17 +14,8 @@ from isa.config import LANES, TREES, Config
 from isa.formats import E4M3, FormatCode
 from isa.registers import POSITIONS, Unit
 from winnow.compiler.constant import over_images
-from winnow.compiler.nests import (
-    ALL,
-    Beside,
-    Steps,
-    backward_cut,
-    group_loop,
-    groups_registers,
-    stats_words,
-    taps,
-    window,
-)
+from winnow.compiler.drains import ALL, Beside, stats_words
+from winnow.compiler.nests import Steps, backward_cut, group_loop, groups_registers, taps, window
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Cut, Grouping, Tile, divisor, grouping
 from winnow.graph import Layer, Pool

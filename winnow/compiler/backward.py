@@ -7,6 +7,7 @@ from isa.formats import FormatCode
 from winnow.compiler import (
     averages,
     constant,
+    drains,
     forms,
     nests,
     pools,
@@ -15,12 +16,12 @@ from winnow.compiler import (
     weight_streams,
 )
 from winnow.compiler.cuts import Cuts, Need, hull
+from winnow.compiler.drains import GROUP_WORDS, Beside
 from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.learning import Learning
-from winnow.compiler.nests import GROUP_WORDS, Beside
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import Step
+from winnow.compiler.step import Step, TileError
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.compiler.weight_streams import StreamedWeights
 from winnow.graph import Layer, Map
@@ -51,7 +52,8 @@ class Backward(Pass):
         other = None if made.shortcut is None else self._sums(made.shortcut)
         keep = made.relu or sums is not None
         cuts, tiles = self._cut(made, keep)
-        weights = {r: self.step.weights(r) for r in made.readers if self._stays(r, cuts)}
+        weights = {r: self.step.gated(r, self.step.weights(r)) for r in made.readers
+                   if self._stays(r, cuts)}
         self._streamed = {r: streamed for r in [*weights][:1]
                           if (streamed := self.step.streamed(r, weights[r], "BP"))}
         for each in filter(None, (sums, other)):
@@ -133,7 +135,7 @@ class Backward(Pass):
                 continue
             errors.append(0 if layer.is_last else self.forming.error_words(
                 r, self._reached(layer, part, outputs)))
-            weights.append(self.memory.parameters[r].place(
+            weights.append((3 if self.memory.gates[r] else 1) * self.memory.parameters[r].place(
                 outputs, part).words)
         raw = own * self.config.raw_words
         if cuts.pieces > 1:
@@ -248,7 +250,13 @@ class Backward(Pass):
         """Readers that convolve, with the first one's weights as the stream if it is to be."""
         for r in readers:
             if r not in errors:
-                errors[r] = self.forming.error(r, self._reached(self.graph.layers[r], part))
+                form = self.forming.gated_error if self.memory.gates[r] else self.forming.error
+                errors[r] = form(r, self._reached(self.graph.layers[r], part))
+        for r in readers:
+            if self.memory.gates[r] and r not in weights:
+                raise TileError(f"{self.graph.layers[r].name} BP: its weights do not stay in the "
+                                f"scratchpad of configuration {self.config.name}: it cannot be "
+                                f"gated")
         weights = {r: weights.get(r) or self.step.weights(r, part=part) for r in readers}
         first = readers[0]
         for stream in self.step.ways(first, "BP", first in self._streamed):
@@ -304,13 +312,16 @@ class Backward(Pass):
             outputs = [blocks for i in range(cuts.pieces)
                        if (blocks := equal(layer.output.blocks, cuts.pieces, i))]
             begun = int(element is not None)
-            sums = nests.split_sums(self.config, layer.name, dy.buffer.words, [1] * begun + [
+            sums = drains.split_sums(self.config, layer.name, dy.buffer.words, [1] * begun + [
                 layer.kernel**2 * len(blocks) for blocks in outputs])[begun:]
             if beside.mask and r == readers[-1]:
                 sums[-1] = replace(sums[-1], after=whole, format=FormatCode.BINARY32)
             if element:
                 self.emit(constant.raw(self.config, f"sums of {layer.name}", element,
                                        self.memory.identity, sums[0].before), tag(r, "BP"))
+            if self.memory.gates[r]:
+                raise TileError(f"{layer.name} BP: its errors do not fit the scratchpad of "
+                                f"configuration {self.config.name} whole: it cannot be gated")
             for blocks, here in zip(outputs, sums, strict=True):
                 error = self.forming.error(r, self._reached(layer, part, blocks))
                 w = self.step.weights(r, blocks, part)

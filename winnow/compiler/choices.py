@@ -94,7 +94,7 @@ class Choices:
         sums are so long that statistics, which take a pass of their own, are less."""
         own, rule = self.memory.parameters[i], self.recipe.prune
         layer = own.layer
-        if own.mask is None or rule.of_tiles or not self.memory.layouts.turns(layer):
+        if own.mask is None or own.groups or rule.of_tiles or not self.memory.layouts.turns(layer):
             return False
         blocks = min(layer.input.blocks, layer.output.blocks)
         return not layer.bias and blocks * layer.kernel**2 >= 2 * self.config.cores

@@ -6,7 +6,8 @@ from dataclasses import replace
 from isa.config import TREES, Config
 from isa.formats import FormatCode
 from isa.registers import POSITIONS, AuxMode, StatsMode, Unit
-from winnow.compiler.nests import GROUP_WORDS, Beside, groups_registers, stats_words
+from winnow.compiler.drains import GROUP_WORDS, Beside, stats_words
+from winnow.compiler.nests import groups_registers
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Grouping, Tile, divisor
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from isa.config import LANES
 from isa.formats import FormatCode
 from winnow.compiler import forms, pools, turned
 from winnow.compiler.cuts import hull
@@ -12,6 +13,8 @@ from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.turned import TurnedTile
 from winnow.graph import Map
+
+GATED = 3  # words beside each word of an error: its gate, and what that lets through, or both
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,28 @@ class Forming:
             self.step.clear_places(dx, part.images)
         return dx
 
+    def gated_error(self, layer: int, part: Part) -> Tile:
+        """The error of a gated layer for its bases, and behind it in each pixel what the gates let
+        through: a tile of twice as many channel blocks."""
+        dy, label = self.error(layer, part), f"gate error of {self.graph.layers[layer].name}"
+        whole = replace(dy.shape, channels=2 * LANES * dy.shape.blocks)
+        both = Tile(Buffer(label, dy.images * whole.words), dy.images, whole, dy.row, dy.block,
+                    self.layouts.maps)
+        self.emit(forms.gated(label, dy, self._gates(layer, dy, part), both))
+        return both
+
+    def opened(self, layer: int, dy: Tile, part: Part) -> Tile:
+        """What the gates let through of the error of a gated layer."""
+        label = f"gate error of {self.graph.layers[layer].name}"
+        out = replace(dy, buffer=Buffer(label, dy.buffer.words))
+        self.emit(forms.opened(label, dy, self._gates(layer, dy, part), out))
+        return out
+
+    def _gates(self, layer: int, dy: Tile, part: Part) -> Tile:
+        """The gates of what an error is of."""
+        rows = range(dy.row, dy.row + dy.shape.height)
+        return self.step.fill(self.memory.gates[layer], replace(part, rows=rows))
+
     @property
     def in_place(self) -> bool:
         """Whether errors behind a pool take the place of the stored output: they lie like it."""
@@ -185,9 +210,12 @@ class Forming:
         words = above.words(made.shape)
         if made.pool:
             under = self._under(made, above, part).words(output)
-            return words * (1 + pools.number_words(made.pool)) + under * (
+            words = words * (1 + pools.number_words(made.pool)) + under * (
                 1 + (not self.in_place) + pools.error_words(made.pool))
-        return words + (part.words(output) if self.step.norm(layer) else 0)
+        else:
+            under = part.words(output)
+            words += under if self.step.norm(layer) else 0
+        return words + GATED * under * (self.memory.gates[layer] is not None)
 
     def _source(self, made: Map, part: Part) -> Part:
         """What of the stored output a part of a map comes from."""

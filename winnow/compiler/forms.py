@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from isa.formats import FormatCode
 from isa.registers import Activation
-from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Tile
 from winnow.compiler.vector import E4M3, E5M2, K0, K1, K2, ONE, ZERO, Stream, T, X, Y, vector
@@ -88,6 +88,26 @@ def masked(label: str, sums: Buffer, mask: Tile, out: Tile) -> Operation:
                   x=Stream(sums, FormatCode.BINARY32,
                            tuple(GROUP_WORDS * s for s in steps(out, side))),
                   z=Stream(mask.buffer, E4M3, steps(mask, side)),
+                  o0=Stream(out.buffer, E5M2, steps(out, side)))
+
+
+def gated(label: str, dy: Tile, gates: Tile, both: Tile) -> Operation:
+    """Errors twice as many channel blocks deep, their channels last: dy, and behind it dy where the
+    gates are open."""
+    side, blocks = dy.layout.together, dy.shape.blocks
+    return vector(label, counts(dy, side), (X, ONE, ZERO), activation=Activation.MASK,
+                  x=Stream(dy.buffer, E5M2, steps(dy, side)),
+                  z=Stream(gates.buffer, E4M3, steps(gates, side)),
+                  o0=Stream(both.buffer, E5M2, steps(both, side), u=False),
+                  o1=Stream(both.buffer, E5M2, steps(both, side), blocks))
+
+
+def opened(label: str, dy: Tile, gates: Tile, out: Tile) -> Operation:
+    """out = dy where the gates are open, else 0."""
+    side = dy.layout.together
+    return vector(label, counts(dy, side), (X, ONE, ZERO), activation=Activation.MASK,
+                  x=Stream(dy.buffer, E5M2, steps(dy, side)),
+                  z=Stream(gates.buffer, E4M3, steps(gates, side)),
                   o0=Stream(out.buffer, E5M2, steps(out, side)))
 
 

@@ -2,14 +2,27 @@
 
 from dataclasses import replace
 
+from isa.config import TREES
 from isa.formats import FormatCode
-from winnow.compiler import averages, constant, forms, nests, pools, scores, weight_streams
+from winnow.compiler import (
+    averages,
+    constant,
+    drains,
+    forms,
+    nests,
+    pools,
+    scores,
+    weight_streams,
+)
 from winnow.compiler.cuts import Cuts, Need, common, hull, most_pieces, pieces
+from winnow.compiler.drains import Gate, Sums
 from winnow.compiler.forming import Pass
-from winnow.compiler.nests import Sums
 from winnow.compiler.operations import Buffer
+from winnow.compiler.step import TileError
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.graph import Layer, Map
+
+GATED = 3  # times the weights of a gated layer: as they are, and as two halves
 
 
 class Forward(Pass):
@@ -77,7 +90,10 @@ class Forward(Pass):
         formed = self.forming.form_words(made, piece, False, slots=True)
         written = sum(out.words(self.graph.layers[i].output) for i, out in outputs.items())
         weights = sum(self.memory.parameters[i].place(out.blocks, piece).words
+                      * (GATED if self.memory.gates[i] else 1)
                       for i, out in outputs.items() if self.graph.layers[i].learns)
+        written += sum(out.words(self.graph.layers[i].output) for i, out in outputs.items()
+                       if self.memory.gates[i])
         if cuts.pieces > 1:
             raw = written * self.config.raw_words
             each = formed + weights + 2 * raw
@@ -96,7 +112,7 @@ class Forward(Pass):
     def _weights(self, readers: dict[int, Layer], cuts: Cuts) -> dict[int, Buffer]:
         """Weights that stay in the scratchpad for all jobs."""
         whole = cuts.chunks == cuts.pieces == 1
-        return {i: self.step.weights(i) for i, layer in readers.items()
+        return {i: self.step.gated(i, self.step.weights(i)) for i, layer in readers.items()
                 if whole and layer.learns}
 
     def _outputs(self, made: Map, cuts: Cuts, images: range, band: int,
@@ -143,7 +159,10 @@ class Forward(Pass):
         results = {i: None if layers[i].is_last else Tile.new(
             f"output of {layers[i].name}", out, layers[i].output, self.layouts.maps)
             for i, out in outputs.items()}
-        sums = {i: nests.split_sums(
+        gates = {i: Tile.new(f"gates of {layers[i].name}", out, layers[i].output,
+                             self.layouts.maps)
+                 for i, out in outputs.items() if self.memory.gates[i]}
+        sums = {i: drains.split_sums(
             self.config, layers[i].name, y.buffer.words if y else self.step.errors.words,
             [nests.passes(layers[i], part) for part in parts]) for i, y in results.items()}
         for n, part in enumerate(parts):
@@ -155,8 +174,10 @@ class Forward(Pass):
             for i, y in results.items():
                 w = weights.get(i)
                 if not w and layers[i].learns:
+                    self._check_gate(i)
                     w = self.step.weights(i, outputs[i].blocks, part)
-                self._convolve(i, tiles[part], w, y, sums[i][n], len(parts) == 1, tag(i, "FP"))
+                self._convolve(i, tiles[part], w, y, sums[i][n], len(parts) == 1, tag(i, "FP"),
+                               gates.get(i))
             if n < len(parts) - 1:
                 self.step.job += 1
         for i, y in results.items():
@@ -164,11 +185,20 @@ class Forward(Pass):
                 self._statistics(i, y, self.step.norm(i).forward_stats, tag(i, "FP"))
             if y:
                 self.step.store(y, self.memory.outputs[i], outputs[i])
+            if i in gates and self.training:
+                self.step.store(gates[i], self.memory.gates[i], outputs[i])
+
+    def _check_gate(self, i: int) -> None:
+        """`TileError` where the weights of a gated layer do not stay."""
+        if self.memory.gates[i]:
+            raise TileError(f"{self.graph.layers[i].name}: its weights, {GATED} times, do not fit "
+                            f"configuration {self.config.name} beside a map: it cannot be gated")
 
     def _convolve(self, i: int, x: Tile, weights: Buffer | None, y: Tile | None, sums: Sums,
-                  statistics: bool, tag: int) -> None:
+                  statistics: bool, tag: int, gates: Tile | None) -> None:
         """One layer's output from the map in `x`, or sums for it."""
         layer, norm = self.graph.layers[i], self.step.norm(i)
+        gate = gates and Gate(layer.tiles * TREES, self.memory.parameters[i].threshold, gates)
         if layer.is_last:
             self.emit(scores.forward(self.config, layer, x.flat, weights, self.step.scores, sums),
                       tag)
@@ -188,7 +218,7 @@ class Forward(Pass):
                 else:
                     self.emit(nests.forward(
                         self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
-                        stats, sums, self.step.cores(i)), tag)
+                        stats, sums, self.step.cores(i), gate), tag)
 
     def _stream_weights(self, i: int, x: Tile, y: Tile, tag: int) -> None:
         """A layer's output from tiles of 8 pixels: images side by side are read a slot at a time.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import POSITIONS, ROWS, Unit
-from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, window
+from winnow.compiler.drains import GROUP_WORDS, Sums
+from winnow.compiler.nests import groups_registers, window
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, grouping
 from winnow.graph import Layer

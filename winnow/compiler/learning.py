@@ -1,6 +1,6 @@
 """Weight gradients and the update of weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,15 +8,16 @@ from isa.config import LANES
 from isa.formats import FORMATS
 from winnow.compiler import gradients, live, moves, scores, turned, update
 from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
+from winnow.compiler.drains import GROUP_WORDS, Sums
 from winnow.compiler.forming import Pass
+from winnow.compiler.gating.rule import Groups
 from winnow.compiler.memory import Place
-from winnow.compiler.nests import GROUP_WORDS, Sums
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Chosen, Operation
 from winnow.compiler.pruning import lasso, refresh
 from winnow.compiler.step import growing
 from winnow.compiler.tiles import Part, Tile, divisor, equal
-from winnow.compiler.turned import LiveWeights, TurnedTile
+from winnow.compiler.turned import LiveWeights, Pairs, TurnedTile
 from winnow.compiler.vector import BINARY32, ZERO, Stream, row, vector
 from winnow.graph import Map
 
@@ -57,6 +58,12 @@ class Learning(Pass):
         if not self.step.plan.late:
             self.step.catch_up()
 
+    def _raw(self, share: _Share) -> int:
+        """Words of the raw sums of a share: those of bases are apart."""
+        return self._raw_words * sum(
+            self.memory.parameters[i].place(blocks, share.inputs, share.kernel).words
+            * (2 if self.memory.gates[i] else 1) for i, blocks in share.outputs.items())
+
     def _rows(self, share: _Share) -> int:
         """Rows of the gradient of a share: words of its weights."""
         return sum(self.memory.parameters[i].place(blocks, share.inputs, share.kernel).words
@@ -79,7 +86,7 @@ class Learning(Pass):
             first = share(cuts, 0, self._inputs(made, i, cuts.pieces)[0])
             rows, tile = self._rows(first), self._words(made, first, unit, cuts.largest_band)
             jobs = self.batch // len(unit) * cuts.bands * cuts.chunks * cuts.pieces
-            raw = 0 if linear else rows * self._raw_words
+            raw = 0 if linear else self._raw(first)
             wide = rows * GROUP_WORDS
             return Need(tile, wide + max(raw, 3 * self._updated()), (tile + 2 * raw + wide) * jobs,
                         jobs)
@@ -107,7 +114,7 @@ class Learning(Pass):
         own, together = self.memory.parameters[i], self.config.block // LANES
         blocks = own.layer.output.blocks
         room = int(GRADIENTS * self.config.words) // (
-            own.place(range(1)).words * self._raw_words)
+            own.place(range(1)).words * self._raw_words * (2 if own.groups else 1))
         chunk = divisor(blocks, max(1, room))
         if blocks % together == 0 and chunk > together:
             chunk = together * divisor(blocks // together, chunk // together)
@@ -115,8 +122,7 @@ class Learning(Pass):
 
     def _fits(self, made: Map, share: _Share) -> bool:
         """Whether the raw gradients leave room, and two whole images fit, or the whole batch."""
-        rows, step = self._rows(share), self.step
-        fixed = rows * self._raw_words
+        step, fixed = self.step, self._raw(share)
         words = self._words(made, share, range(self._together(share.outputs)))
         return fixed <= GRADIENTS * self.config.words and (
             self._at_once(made, share)
@@ -199,7 +205,7 @@ class Learning(Pass):
             return [(range(self.batch), 0)]
         together = self._together(share.outputs)
         words = self._words(made, share, range(together))
-        fixed = self._rows(share) * self._raw_words
+        fixed = self._raw(share)
         size = max(1, (self.step.room(self.step.plan.raw) - fixed) // (2 * words)) * together
         if in_tiles:
             size = max(together, min(size, self._places_at_once(share)))
@@ -234,8 +240,12 @@ class Learning(Pass):
                 for i in share.outputs}
         sums = {i: Sums(None, Buffer(f"sums of {layers[i].name}",
                                      rows[i] * self._raw_words)) for i in share.outputs}
+        bases = {i: Sums(None, Buffer(f"sums of the bases of {layers[i].name}",
+                                      rows[i] * self._raw_words))
+                 for i in share.outputs if self.memory.gates[i]}
         if self.step.over_live and len(jobs) > 1:
-            sums = {i: self._cleared(here) for i, here in sums.items()}
+            sums, bases = ({i: self._cleared(here) for i, here in each.items()}
+                           for each in (sums, bases))
         masks = {i: self._live(i, share, sums[i].after if last[i] else None)
                  for i in share.outputs
                  if self._turns(i) and self._way(i, self._few([i])[-1])[1]}
@@ -244,7 +254,8 @@ class Learning(Pass):
             self.step.guard = self.step.live.some(part.images) if (
                 self.step.over_live and part.images.start) else None
             plain = None if all(map(self._turns, outputs)) else self.forming.form(made, part).y
-            here = {i: replace(sums[i], after=None) if n == last[i] else sums[i] for i in outputs}
+            here, base = ({i: replace(each[i], after=None) if n == last[i] else each[i]
+                           for i in outputs if i in each} for each in (sums, bases))
             source, errors, buffers = None, {}, {}
             if len(self._few(outputs)) > 1:  # what both ways need
                 source = plain or self.forming.to_turn(made, part)
@@ -261,14 +272,16 @@ class Learning(Pass):
                     way = self._way(i, few)
                     x = across[way] if self._turns(i) else plain
                     operations, done = self._gradient(
-                        i, x, output, found[i], scale, here[i], share.kernel,
+                        i, x, output, found[i], scale, here[i], base.get(i), share,
                         masks[i] if way[1] and self._turns(i) else None, errors.get(i))
                     if rules.recipe.dynamic and not here[i].after:
                         for operation in operations:
                             operation.scalars["tensor.mode"] = rules.mean
                     self.emit(operations, tag(i, "WU"))
-                    sums[i] = replace(here[i], before=here[i].after, passes=max(
-                        sums[i].passes, here[i].passes + done))
+                    for each, now in ((sums, here), (bases, base)):
+                        if i in now:
+                            each[i] = replace(now[i], before=now[i].after, passes=max(
+                                each[i].passes, now[i].passes + done))
             self.step.guard = None
             self.step.job += 1
             self.step.catch_up()
@@ -278,23 +291,40 @@ class Learning(Pass):
             self.step.catch_up()
 
     def _gradient(self, i: int, x: Tile | TurnedTile, output: Part, found: Buffer, scale: int,
-                  sums: Sums, kernel: range | None, live: LiveWeights | None,
+                  sums: Sums, base: Sums, share: _Share, live: LiveWeights | None,
                   dy: Tile | None) -> tuple[list[Operation], int]:
-        """The gradient of a layer's weights on a part of its output, and the passes that it adds.
-        The errors may be there."""
+        """The gradient of a share of a layer's weights on a part of its output, and the passes that
+        it adds. The errors may be there. Where the layer is gated it is that of what gates let
+        through, and in the bases, whose sums are `base`, that of all."""
         layer, rows = self.graph.layers[i], output.rows
         if layer.is_last:
             return [scores.weight_gradient(self.config, layer, x.flat, self.step.errors, found,
                                            scale, output.blocks)], 0
         # A stream of 8 pixels a tile is slower than a word a cycle.
-        dy = dy or self.forming.error(i, output, backwards=True)
+        dy, kernel = dy or self.forming.error(i, output, backwards=True), share.kernel
         if self._turns(i):
-            return turned.weight_gradient(self.config, layer, x, dy, rows, found, scale, sums,
-                                          kernel, live), turned.passes_of(x, len(rows))
+            gated = self.memory.parameters[i].groups
+            through = self.forming.opened(i, dy, output) if gated else dy
+            operations = turned.weight_gradient(self.config, layer, x, through, rows, found, scale,
+                                                sums, kernel, live)
+            for pairs in self._bases(gated, output.blocks, share.inputs.blocks) if gated else []:
+                operations += turned.weight_gradient(self.config, layer, x, dy, rows, found, scale,
+                                                     base, kernel, live, pairs)
+            return operations, turned.passes_of(x, len(rows))
         return [gradients.weight_gradient(
             self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
             kernel)], gradients.passes_of(len(rows), layer.output.width, x.images,
                                          self.layouts.errors.together)
+
+    @staticmethod
+    def _bases(groups: Groups, outputs: range, inputs: range) -> Iterator[Pairs]:
+        """Of some output blocks and blocks of channels, those that are base to one another."""
+        for group in range(groups.count):
+            mine, of = groups.outputs_of(group, outputs), groups.inputs_of(group)
+            first, stop = max(of.start, inputs.start), min(of.stop, inputs.stop)
+            if mine and first < stop:
+                yield Pairs(range(mine.start - outputs.start, outputs.stop - outputs.start,
+                                  groups.count), range(first - inputs.start, stop - inputs.start))
 
     def _cleared(self, sums: Sums) -> Sums:
         """Sums that begin with zero, and not with the first job."""

@@ -16,8 +16,8 @@ from isa.instructions import Guard
 from isa.memmap import Control
 from isa.registers import Activation, Reduce
 from winnow.compiler import forms, moves
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.memory import Memory
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Guarded, Operation
 from winnow.compiler.order import order

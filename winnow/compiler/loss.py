@@ -8,8 +8,8 @@ from dataclasses import replace
 from math import log
 
 from isa.registers import Activation, Reduce
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.memory import Memory
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.step import Rules

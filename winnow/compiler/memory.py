@@ -7,9 +7,10 @@ from math import prod
 from isa.config import LANES, TREES, WORD_BYTES, Config
 from isa.formats import FORMATS, FormatCode
 from winnow.compiler import averages
+from winnow.compiler.drains import GROUP_WORDS
+from winnow.compiler.gating.rule import Gating, Groups
 from winnow.compiler.layouts import BLOCKED, Layout, Layouts
 from winnow.compiler.moves import Runs, joined
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.operations import Buffer
 from winnow.compiler.placement import External
@@ -93,6 +94,16 @@ class Parameters:
     bias: Buffer | None = None
     bias_moment: Buffer | None = None
     norm: Norm | None = None
+    groups: Groups | None = None  # of channels, where the layer is gated
+    threshold: Buffer | None = None  # of its gates
+    quantile: Buffer | None = None  # the threshold in standard deviations of the outputs
+
+    def gate(self, rule: Gating) -> None:
+        """The layer is gated."""
+        self.groups = rule.of(self.layer)
+        words = self.layer.output.blocks * GROUP_WORDS
+        self.threshold = Buffer(f"threshold of {self.layer.name}", words)
+        self.quantile = Buffer(f"quantile of {self.layer.name}", words)
 
     def __post_init__(self):
         if self.layer.bias:
@@ -147,6 +158,7 @@ class Parameters:
     @property
     def resident(self) -> list[Buffer]:
         buffers = [self.bias, self.bias_moment] if self.layer.bias else []
+        buffers += [self.threshold, self.quantile] if self.groups else []
         return buffers + (self.norm.resident if self.norm else [])
 
 
@@ -160,6 +172,7 @@ class Memory:
     external: External = field(default_factory=External)
     parameters: list[Parameters] = field(default_factory=list)
     outputs: list[Stored | None] = field(default_factory=list)  # of layers
+    gates: list[Stored | None] = field(default_factory=list)  # likewise, of those that are gated
     gradients: dict = field(default_factory=dict)  # of maps
     formed: dict = field(default_factory=dict)  # maps that cost more to form than to fill
     constants: dict[tuple[float, ...], Buffer] = field(default_factory=dict)  # tiles by factors
@@ -180,12 +193,19 @@ class Memory:
         self.threshold = Buffer("threshold", GROUP_WORDS) if kind == "quantile" else None
         self._weights(master, moment)
         self._masks()
+        for parameters in self.gated:
+            parameters.gate(self.recipe.gate)
         region = self.external.region
         for layer in layers:
             size = self.batch * layer.output.words * WORD_BYTES
             self.outputs.append(None if layer.is_last else Stored(
                 f"output of {layer.name}", layer.output,
                 region(f"output of {layer.name}", size), self.layouts.maps))
+        for p in self.parameters:
+            name = f"gates of {p.layer.name}"
+            self.gates.append(Stored(name, p.layer.output, region(
+                name, self.batch * p.layer.output.words * WORD_BYTES), self.layouts.maps)
+                if p.groups else None)
         for made in self.graph.maps[1:]:
             name = f"gradient of {made.name}"
             size = self.batch * made.shape.words * WORD_BYTES
@@ -221,6 +241,16 @@ class Memory:
         if not self.recipe.prune:
             return []
         return [p for p in self.parameters if p.layer.learns][1:-1]
+
+    @cached_property
+    def gated(self) -> list[Parameters]:
+        """The layers that have gates: convolutions with normalisation, but the first and the last
+        layer, that take several blocks of channels."""
+        if not self.recipe.gate:
+            return []
+        learning = [p for p in self.parameters if p.layer.learns][1:-1]
+        return [p for p in learning if p.norm and self.layouts.turns(p.layer)
+                and p.layer.input.blocks > 1]
 
     def _masks(self):
         """A mask lies like the weights; a limit is 8 numbers."""

@@ -8,11 +8,11 @@ the weights, in binary32 (4 words a row).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from isa.config import TREES, Config
 from isa.formats import FormatCode
-from isa.registers import POSITIONS, REDUCTION, AuxMode, Skip, StatsMode, Unit
+from isa.registers import POSITIONS, REDUCTION, Skip, StatsMode, Unit
+from winnow.compiler.drains import ALL, GROUP_WORDS, Beside, Gate, Sums, stats_words
 from winnow.compiler.layouts import Layouts
 from winnow.compiler.operations import At, Buffer, Loop, Operation, loop, nest_registers
 from winnow.compiler.tiles import Cut, Grouping, Part, Tile, grouping
@@ -21,96 +21,7 @@ from winnow.network import Shape
 
 E4M3, E5M2, BINARY32 = FormatCode.E4M3, FormatCode.E5M2, FormatCode.BINARY32
 PIXEL = Shape(0)  # rows and columns of what a fully connected layer reads and writes
-GROUP_WORDS = 4  # words of 8 binary32 elements
 PASSES = 2  # for each core, from which on dead outputs are left out: masks take the stream's port
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What the drain of a backward pass takes beside the sums: the same parts as its output, the
-    element lies like it, mask and norm like one another."""
-
-    element: Tile | None = None  # added before rounding
-    mask: Tile | None = None
-    norm: Tile | None = None  # with `stats`, second factor of the second sum
-    stats: Buffer | None = None
-
-    def lies(self, y: Tile) -> Tile:
-        """What the steps of aux are those of, beside an output."""
-        return self.mask or self.norm or y
-
-    def registers(self, row: int = 0, column: int = 0, stats: int = 0) -> dict:
-        """Registers, for an output that begins with a row and column of its tile, with statistics
-        that begin `stats` words into theirs."""
-        values = {}
-        for stream, tile in (("aux", self.element), ("mask", self.mask), ("norm", self.norm)):
-            if tile:
-                start = tile.at(row, column)
-                values[f"tensor.{stream}.base"] = {"address": At(tile.buffer, start)}
-        if self.stats:
-            values["tensor.stats.base"] = {"address": At(self.stats, stats)}
-        return values
-
-    @property
-    def mode(self) -> dict:
-        return {"aux": AuxMode.ELEMENT if self.element else AuxMode.NONE,
-                "mask": int(self.mask is not None),
-                "stats": StatsMode.NORM if self.stats else StatsMode.NONE}
-
-    @property
-    def reads(self) -> list[Buffer]:
-        tiles = (self.element, self.mask, self.norm)
-        return [t.buffer for t in tiles if t] + ([self.stats] if self.stats else [])
-
-    @property
-    def writes(self) -> list[Buffer]:
-        return [self.stats] if self.stats else []
-
-
-@dataclass(frozen=True)
-class Sums:
-    """A part of a reduction: what is added to its sums, exactly, and where they go, if they are
-    not rounded to the output yet. Positions of both lie like the output."""
-
-    before: Buffer | None = None
-    after: Buffer | None = None  # None: to the output
-    passes: int = 0  # in `before`
-    format: FormatCode = FormatCode.RAW  # of `after`: raw, or rounded once to binary32
-
-    def registers(self, start: int = 0) -> dict:
-        """Registers, for sums that begin `start` words into their buffer."""
-        if not self.before:
-            return {}
-        return {"tensor.aux.base": {"address": At(self.before, start)},
-                "tensor.depth": {"passes": self.passes}}
-
-    @property
-    def mode(self) -> dict:
-        return ({"aux": AuxMode.RAW} if self.before else {}) | (
-            {"output": self.format} if self.after else {})
-
-    @property
-    def reads(self) -> list[Buffer]:
-        return [self.before] if self.before else []
-
-    def sizes(self, config: Config, size: int = 1) -> tuple[int, int]:
-        """Words of a position of output and aux, `size` of what is not a sum."""
-        old = config.raw_words if self.before else size
-        if self.after:
-            size = config.raw_words if self.format == FormatCode.RAW else GROUP_WORDS
-        return size, old
-
-    def out(self, config: Config, size: int = 1) -> Callable[..., dict]:
-        """A function that gives the steps of output and aux for words of `size` a position; `aux`
-        where its words are not those of the output."""
-        return partial(out_steps, self.sizes(config, size))
-
-
-def out_steps(sizes: tuple[int, int], words: int, dy: int = 0, dx: int = 0,
-              aux: int | None = None) -> dict:
-    """Steps of output and aux, whose positions have so many words."""
-    size, old = sizes
-    return {"output": (words * size, dy, dx), "aux": (words if aux is None else aux) * old}
 
 
 def passes(layer: Layer, part: Part) -> int:
@@ -119,35 +30,20 @@ def passes(layer: Layer, part: Part) -> int:
     return shape.words if layer.is_linear else shape.blocks * layer.kernel**2
 
 
-ALL = Sums()  # a reduction in one part
-
-
-def split_sums(config: Config, name: str, words: int, passes: list[int]) -> list[Sums]:
-    """The parts of a reduction with so many passes each, of an output of so many words."""
-    buffer = Buffer(f"sums of {name}", words * config.raw_words)
-    return [Sums(buffer if i else None, buffer if i < len(passes) - 1 else None, sum(passes[:i]))
-            for i in range(len(passes))]
-
-
 def groups_registers(g: Grouping, merge: bool = False) -> dict:
     return {"tensor.groups": {"groups": g.groups, "merge": int(merge)}} if g.groups > 1 else {}
 
 
-def stats_words(config: Config) -> int:
-    """Words of the two sums of a channel block."""
-    return 2 * config.raw_words
-
-
 def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
             bias: Buffer | None, stats: Buffer | None, sums: Sums = ALL,
-            cores: int | None = None) -> Operation:
+            cores: int | None = None, gate: Gate | None = None) -> Operation:
     """y = x * weights, perhaps + bias and ReLU, in E4M3; statistics of y by channel in `stats`.
 
     `x` and `y` are parts of the layer's maps, and `weights` those between their blocks; x holds
     all rows that y needs. Bias and statistics are of all blocks. `cores` is how many a group has at
     most.
     """
-    g = grouping(config, y.shape.blocks, x.images, y.shape.height, cores)
+    g = grouping(config, y.shape.blocks, x.images, y.shape.height, 1 if gate else cores)
     s, k, pad, xs, ys = layer.stride, layer.kernel, layer.padding, x.strides, y.strides
     cut = Cut.of(config.block, g.rows, y.shape.width, g.images, exact=g.by_rows,
                  widest=_widest(config, ys.column))
@@ -182,6 +78,8 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
                    **{name: (size * y.past(g.images), size * ys.row, rows) for name, size, rows in
                       zip(("output", "aux"), sums.sizes(config), (1, 0), strict=True)}),
     ]
+    if gate:
+        loops.append(loop("r4", 2, stationary=gate.half))
     registers = nest_registers(loops) | groups_registers(g) | sums.registers() | {
         "tensor.stream.base": {"address": At(x.buffer, x.at(top, -pad))},
         "tensor.stream.window": window(top, -pad, x.shape),
@@ -201,6 +99,11 @@ def forward(config: Config, layer: Layer, x: Tile, weights: Buffer, y: Tile,
         registers["tensor.stats.base"] = {"address": At(stats, statistics * y.block)}
         reads.append(stats)
         writes.append(stats)
+    if gate:
+        registers["tensor.mode"]["gate"] = 1
+        registers |= gate.registers(y)
+        reads.append(gate.thresholds)
+        writes.append(gate.gates.buffer)
     return Operation(f"{layer.name} FP", Unit.TENSOR, registers, reads, writes)
 
 
@@ -306,7 +209,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     (modulo the stride), in E5M2; None if dx has no such row.
 
     `dy` and `dx` are parts of the layer's maps, and `weights` those between their blocks; dy holds
-    all rows that dx needs. `cores` is how many a group has at most.
+    all rows that dx needs. `cores` is how many a group has at most. Where the channels of dy are
+    last its zeros are left out, else dead outputs.
     """
     s, k, linear = layer.stride, layer.kernel, layer.is_linear
     pixels = dx.shape.pixels if linear else 1
@@ -315,7 +219,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     rows, columns = -(-(shape.height - down) // s), -(-(shape.width - column) // s)
     if rows <= 0:
         return None
-    together = dy.layout.together
+    together = dx.layout.together
     g = grouping(config, dx.shape.blocks if pixels == 1 else pixels, dx.images // together, rows,
                  cores)
     cut = backward_cut(config, dx, g.rows, columns, g)
@@ -328,12 +232,17 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
     ys, xs, statistics = dy.strides, dx.strides, stats_words(config)
     beneath = beside.lies(dx)  # what aux moves through
     zs, steps = beneath.strides, Steps(dy, dx, beneath, s, sums.out(config))
+    slot = slot_of(config, dy) if dy.layout.channels_last else 1
+    reduction = [(max(taps_x, 1), (-ys.column, 0, -1), TREES * s),
+                 (max(taps_y, 1), (-ys.row, -1, 0), TREES * k * s),
+                 (dy.shape.blocks // slot, slot * ys.block, slot * tiles)]
+    if slot > 1:
+        reduction.insert(0, (slot, ys.block, tiles))
     loops = [
         loop("q0", TREES, stationary=1),
         *steps.positions(cut),
-        loop("r0", max(taps_x, 1), stream=(-ys.column, 0, -1), stationary=TREES * s),
-        loop("r1", max(taps_y, 1), stream=(-ys.row, -1, 0), stationary=TREES * k * s),
-        loop("r2", dy.shape.blocks, stream=ys.block, stationary=tiles),
+        *(loop(name, count, stream=stream, stationary=stationary)
+          for name, (count, stream, stationary) in zip(REDUCTION, reduction, strict=False)),
         loop("b0", cut.row_blocks, **steps.down(cut.down[1])),
         loop("b1", cut.image_blocks, **steps.images(together * cut.images)),
         *(loop(name, count,
@@ -351,7 +260,8 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         bounds["height"] = 0  # no tap reaches these pixels: their gradient is zero
     first = dx.at(down, column)
     passes = taps_x * taps_y * dy.shape.blocks
-    dead = beside.mask and together == config.slot and passes >= PASSES * g.cores
+    dead = beside.mask and dy.layout.together == config.slot and passes >= PASSES * g.cores
+    skip = Skip.ELEMENTS if slot > 1 else Skip.OUTPUTS if dead else Skip.NONE
     registers = nest_registers(loops) | groups_registers(g) | beside.registers(
         down, column, statistics * dx.block) | sums.registers(first * config.raw_words) | {
         "tensor.stream.base": {"address": At(dy.buffer, dy.at(oy, ox))},
@@ -363,7 +273,7 @@ def backward(config: Config, layer: Layer, dy: Tile, weights: Buffer, dx: Tile, 
         "tensor.mode": {"stationary": E4M3, "stream": E5M2,
                         "transpose": int(not Layouts.of(config).turns(layer)), "output": E5M2,
                         **beside.mode, **sums.mode,
-                        **skipping(config, Skip.OUTPUTS if dead else Skip.NONE)},
+                        **skipping(config, skip)},
     }
     return Operation(f"{layer.name} BP", Unit.TENSOR, registers,
                      [dy.buffer, weights, *beside.reads, *sums.reads],

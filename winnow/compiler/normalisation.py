@@ -10,8 +10,8 @@ Everything is binary32 by channel, 4 words a channel block.
 from dataclasses import dataclass, field
 
 from isa.registers import Activation
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.forms import COEFFICIENT_WORDS
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.vector import BINARY32, K0, K1, ONE, ZERO, Stream, T, X, Y, Z, row, vector
 from winnow.graph import Layer

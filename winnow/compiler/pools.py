@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from isa.registers import Reduce
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.forms import PLAIN, RELU, Coefficients, over, past
 from winnow.compiler.layouts import BLOCKED, Layout
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.tiles import Part, Tile
 from winnow.compiler.vector import (

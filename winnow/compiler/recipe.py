@@ -6,6 +6,7 @@ from math import inf
 from isa.config import LANES
 from isa.registers import Skip
 from winnow import losses
+from winnow.compiler.gating.rule import Gating
 from winnow.compiler.pruning.rule import Pruning
 from winnow.errors import UserError
 
@@ -20,6 +21,7 @@ SCALES = range(33)  # exponents that errors may be scaled by
 SKIPPINGS = ("threshold", "quantile", "random")
 LEAST_LEVEL, MOST_LEVEL = 2.0**-16, 2.0**16  # of a threshold
 MOST_SKIPPED = 512  # images of a batch, which guards compare with in 10 bits
+REFRESH = Pruning().refresh
 LEAST_STEPS, MOST_STEPS = 1, 1 << 20  # without saturation, that a scale is raised after
 
 
@@ -43,6 +45,7 @@ class Recipe:
     stream : in FP and BP of layers whose elements or vectors are pruned: maps and errors, weights,
         or what the device finds faster whenever it chooses masks. It changes cycles, no result.
     prune : which weights are pruned, if any
+    gate : how layers are gated, if they are
     skip_images : which images take no part in BP and WU: ``none``; ``threshold:E``, those whose
         largest error of a score is under E; ``quantile:S``, about a share S, those with the
         smallest errors, by the sizes of those of the step before; ``random:S``, a share S by
@@ -65,6 +68,7 @@ class Recipe:
     stream: str = field(default="auto", repr=False)  # likewise
     skip_images: str = "none"
     prune: Pruning | None = None
+    gate: Gating | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if self.epochs < 1:
@@ -94,6 +98,11 @@ class Recipe:
             raise UserError(f"skip = {self.skip!r}: must be {', '.join(SKIPS)}, or some of "
                             f"{', '.join(KINDS)} with commas between, not {wrong[0]!r}")
         self._check_skipping()
+
+    @property
+    def refresh(self) -> int | None:
+        """Steps from one choice of masks, and of thresholds of gates, to the next."""
+        return self.prune.refresh if self.prune else REFRESH if self.gate else None
 
     @property
     def by_host(self) -> bool:

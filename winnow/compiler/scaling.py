@@ -14,7 +14,7 @@ from isa.expressions import float_bits
 from isa.memmap import counter_offset
 from isa.registers import REGISTERS
 from winnow.compiler import moves
-from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.operations import Buffer
 from winnow.compiler.recipe import SCALES, Recipe
 from winnow.compiler.scalars import (
@@ -90,8 +90,8 @@ def begin(text: ProgramText, recipe: Recipe, seed: int, state: State) -> None:
     text.line(f"li r{CLEAN}, {state.clean}", "steps until it is raised")
     text.line(f"li r{BEFORE}, 0", "errors that have saturated")
     text.line(f"li r{CHOICES}, {state.streams}", "what streams")
-    if recipe.prune:
-        text.line(f"li r{DUE}, {recipe.prune.refresh - state.step % recipe.prune.refresh}",
+    if recipe.refresh:
+        text.line(f"li r{DUE}, {recipe.refresh - state.step % recipe.refresh}",
                   "steps until masks are chosen")
 
 

@@ -7,16 +7,9 @@ one class of 8 images. Classes are filled up to whole channel blocks.
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import POSITIONS, Skip, Unit
+from winnow.compiler.drains import ALL, GROUP_WORDS, Beside, Sums, stats_words
 from winnow.compiler.layouts import Layouts
-from winnow.compiler.nests import (
-    ALL,
-    GROUP_WORDS,
-    Beside,
-    Sums,
-    channel_loops,
-    skipping,
-    stats_words,
-)
+from winnow.compiler.nests import channel_loops, skipping
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, divisor
 from winnow.graph import Layer

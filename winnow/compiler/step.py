@@ -15,10 +15,11 @@ from isa.registers import Unit
 from winnow.compiler import live, moves
 from winnow.compiler.choices import Choices
 from winnow.compiler.cuts import Cuts, Need, choose
+from winnow.compiler.drains import GROUP_WORDS
+from winnow.compiler.gating.weights import GatedWeights
 from winnow.compiler.layouts import Layout
 from winnow.compiler.live import LiveImages
 from winnow.compiler.memory import Memory, Place, Stored
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
 from winnow.compiler.operations import Buffer, Chosen, Guarded, Operation, Ways
@@ -191,16 +192,25 @@ class Step:
         return StreamedWeights.new(self.config, self.graph.layers[layer],
                                    phase == "BP").buffer.words
 
+    def gated(self, layer: int, weights: Buffer) -> Buffer:
+        """Weights as FP and BP of a layer take them: those of a gated one twice."""
+        groups = self.memory.parameters[layer].groups
+        if not groups:
+            return weights
+        made = GatedWeights.new(self.graph.layers[layer], groups)
+        self.emit(made.made(weights))
+        return made.buffer
+
     def fill(self, stored: Stored, part: Part) -> Tile:
         """A part of stored maps."""
         tile = Tile.new(stored.name, part, stored.shape, stored.layout)
         if self.over_live and not stored.by_place:
-            runs = self._runs(tile, stored, part)
+            runs = self.runs(tile, stored, part)
             inner, loop = runs.pop("loops")
             self._gather(tile, stored, part, part.images, inner=inner, loop=loop, **runs)
         else:
             self.emit(moves.fill(tile.buffer, stored.at(part), stored.scalar,
-                                 **self._runs(tile, stored, part)))
+                                 **self.runs(tile, stored, part)))
         return tile
 
     def fill_gradient(self, made: Map, part: Part) -> Tile:
@@ -215,7 +225,7 @@ class Step:
 
     def store(self, tile: Tile, stored: Stored, part: Part) -> None:
         """The rows of `part` of a tile, which may hold more rows."""
-        self.emit(moves.store(tile.buffer, stored.at(part), **self._runs(tile, stored, part)))
+        self.emit(moves.store(tile.buffer, stored.at(part), **self.runs(tile, stored, part)))
 
     def clear_places(self, tile: Tile, images: range) -> None:
         """Errors at places without an image become zero."""
@@ -242,7 +252,8 @@ class Step:
         return tile
 
     @staticmethod
-    def _runs(tile: Tile, stored: Stored, part: Part) -> dict:
+    def runs(tile: Tile, stored: Stored, part: Part) -> dict:
+        """Loops over the rows of `part` in a tile and in stored maps, as moves take them."""
         whole, own = stored.layout.strides(stored.shape), tile.strides
         images = moves.Runs(len(part.images) // tile.layout.together, whole.group, own.group)
         first = tile.at(part.rows.start - tile.row)
@@ -334,10 +345,10 @@ class Step:
 
     def cores(self, layer: int) -> int | None:
         """How many cores a group has at most in FP and BP of a layer. A group leaves out a tile
-        where none of its cores has one: where tiles are pruned, each core is a group."""
-        rule = self.rules.recipe.prune
-        masked = self.memory.parameters[layer].mask is not None
-        return 1 if masked and rule.of_tiles else None
+        where none of its cores has one: where tiles are pruned, or zero since bases differ, each
+        core is a group."""
+        rule, own = self.rules.recipe.prune, self.memory.parameters[layer]
+        return 1 if own.groups or (own.mask is not None and rule.of_tiles) else None
 
     def weights(self, layer: int, outputs: range | None = None, part: Part | None = None) -> Buffer:
         """Weights of a layer, filled: between some output blocks and a part of what it reads."""

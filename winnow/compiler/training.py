@@ -14,12 +14,13 @@ from isa.registers import TAGS
 from winnow.compiler import live, moves, scaling
 from winnow.compiler.backward import Backward
 from winnow.compiler.choices import Choices
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.forming import Forming
 from winnow.compiler.forward import Forward
+from winnow.compiler.gating.thresholds import Thresholds
 from winnow.compiler.loss import Loss
 from winnow.compiler.memory import Memory, Stored
-from winnow.compiler.nests import GROUP_WORDS
-from winnow.compiler.operations import Buffer
+from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.order import order, straight_lines
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.pruning.refresh import Refresh
@@ -120,7 +121,7 @@ class TrainingProgram:
         """Whether a step depends on more than weights: random bits, a scale that changes, when
         masks are chosen."""
         r = self.recipe
-        return bool(r.dynamic or r.stochastic or r.prune or r.skipping == "random"
+        return bool(r.dynamic or r.stochastic or r.refresh or r.skipping == "random"
                     or "bfloat16" in (r.masters, r.moments))
 
     @property
@@ -246,8 +247,8 @@ class TrainingProgram:
         self._refresh(text, density)
 
     def _refresh(self, text: ProgramText, density: float) -> None:
-        """After a step: masks are chosen, if they are due."""
-        if not self.recipe.prune:
+        """After a step: masks are chosen, and thresholds of gates moved, if they are due."""
+        if not self.recipe.refresh:
             return
         text.line(f"addi r{DUE}, r{DUE}, -1")
         text.line(f"li r{NOW}, 0")
@@ -255,12 +256,19 @@ class TrainingProgram:
         text.line(f"skip eq, r{DUE}, r{NOW}, +1")
         text.line(f"li r{COUNTED}, 0")
         with text.times(COUNTED, "refresh"):
-            self._masks.text(text, density, LIMIT, (NOW, COUNTED, PASSED))
-            text.line(f"li r{DUE}, {self.recipe.prune.refresh}")
+            if self.recipe.prune:
+                self._masks.text(text, density, LIMIT, (NOW, COUNTED, PASSED))
+            if self.memory.gated:
+                text.operations(self._thresholds)
+            text.line(f"li r{DUE}, {self.recipe.refresh}")
 
     @cached_property
     def _masks(self) -> Refresh:
         return Refresh(self.memory, self.recipe.prune, KEY, Choices(self.memory, self.recipe))
+
+    @cached_property
+    def _thresholds(self) -> list[Operation]:
+        return Thresholds(self.memory, self.recipe.gate).operations()
 
     def _resident(self, text: ProgramText, move) -> None:
         """Moves what stays in the scratchpad, all at its beginning."""
@@ -302,5 +310,7 @@ def _check_chip(config: Config, recipe: Recipe) -> None:
     if config.block < LANES:
         raise UserError(f"block = {config.block}: training needs at least {LANES}, a weight "
                         f"gradient turns {LANES} words of the stream")
+    if recipe.gate and config.slot == 1:
+        raise UserError("slot = 1: gates need slots of at least 2 words, as in configuration bench")
     if config.mode == "e4m3":
         raise UserError("mode = 'e4m3': training needs mixed or e5m2, errors are E5M2")

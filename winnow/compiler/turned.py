@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from isa.config import LANES, TREES, Config
 from isa.formats import FormatCode
 from isa.registers import Skip, Unit
+from winnow.compiler.drains import GROUP_WORDS, Sums
 from winnow.compiler.forms import PLAIN, RELU, Coefficients
-from winnow.compiler.nests import GROUP_WORDS, Sums, groups_registers, skipping, taps
+from winnow.compiler.nests import groups_registers, skipping, taps
 from winnow.compiler.operations import At, Buffer, Operation, loop, nest_registers
 from winnow.compiler.tiles import Part, Tile, divisor, grouping
 from winnow.compiler.vector import K0, K1, ONE, ZERO, Stream, X, along, row, vector
@@ -112,6 +113,15 @@ def turn(label: str, x: Tile, y: TurnedTile, coefficients: Coefficients | None =
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Weights between some output blocks, evenly apart, and some blocks of channels, side by side;
+    both numbered from those that the tiles begin with."""
+
+    outputs: range
+    inputs: range
+
+
+@dataclass(frozen=True)
 class LiveWeights:
     """Words whose elements are zero where a weight is, which lie like the gradient: `first` words
     into a buffer, `pitch` words from one to the next, that of raw sums if some are added."""
@@ -130,38 +140,42 @@ def spread(label: str, mask: Buffer, live: LiveWeights) -> Operation:
 
 def weight_gradient(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
                     gradient: Buffer | None, scale: int, sums: Sums,
-                    kernel: range | None = None,
-                    live: LiveWeights | None = None) -> list[Operation]:
+                    kernel: range | None = None, live: LiveWeights | None = None,
+                    pairs: Pairs | None = None) -> list[Operation]:
     """Sums over some rows of the layer's output of dy times x, times 2**scale, in binary32, or raw
     (not scaled); zero for weights that are not `live`. The gradient lies as output block, channel
     block, kernel row, kernel column, 8 channels of 8 outputs.
 
     `x` and `dy` are parts of the layer's maps, and `gradient` is of the weights between their
-    blocks, of all or some rows of the kernel; x holds all rows that these rows of dy need.
+    blocks, of all or some rows of the kernel; x holds all rows that these rows of dy need. Of these
+    weights all are summed, or some `pairs`.
 
     All pixels of x in these rows are streamed, column by column as they lie. The kernel's columns
     shift the errors instead, whose tiles are zero beyond the edge. Those that reach a phase of x
     are an operation.
     """
+    pairs = pairs or Pairs(range(dy.shape.blocks), range(x.shape.blocks))
     found = []
     for phase in range(layer.stride):
         first, count, shift = taps(layer.kernel, layer.stride, layer.padding, phase)
         if count:
             found.append(_phase(config, layer, x, dy, rows, gradient, scale, sums, kernel, live,
-                                phase, range(first, layer.kernel, layer.stride), shift))
+                                pairs, phase, range(first, layer.kernel, layer.stride), shift))
     return found
 
 
 def _phase(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
            gradient: Buffer | None, scale: int, sums: Sums, kernel: range | None,
-           live: LiveWeights | None, phase: int, across: range, shift: int) -> Operation:
+           live: LiveWeights | None, pairs: Pairs, phase: int, across: range,
+           shift: int) -> Operation:
     """The gradient of the columns `across` of the kernel, which take one phase of x; the first of
     them takes its first column to the errors' column `shift`."""
     kernel = kernel or range(layer.kernel)
     eights, height, ys = x.images // LANES, len(rows), dy.strides
     s, k, pad = layer.stride, layer.kernel, layer.padding
-    g = grouping(config, dy.shape.blocks, eights, height)
-    together = divisor(x.shape.blocks, config.block // LANES)
+    outputs, inputs = pairs.outputs, pairs.inputs
+    g = grouping(config, len(outputs), eights, height)
+    together = divisor(len(inputs), config.block // LANES)
     top, down = rows.start * s - pad - x.row + kernel.start, rows.start - dy.row
     beside = min(dy.layout.together, LANES)
     skip = Skip.ELEMENTS if not x.inside else Skip.OUTPUTS if live else Skip.NONE
@@ -174,7 +188,9 @@ def _phase(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
 
     tile = TREES * k * len(kernel)  # rows from one channel block's gradient to the next
     tiles = tile * x.shape.blocks
-    start = TREES * across.start  # rows into the gradient
+    apart = outputs.step * tiles
+    # rows into the gradient
+    start = TREES * across.start + outputs.start * tiles + inputs.start * tile
     group = {"stream": g.images * x.eight_words, "stationary": dy.past(LANES * g.images)
              } if g.by_images else {
         "stream": (g.rows * s * x.row_words, g.rows * s, 0),
@@ -189,20 +205,22 @@ def _phase(config: Config, layer: Layer, x: TurnedTile, dy: Tile, rows: range,
              stationary=(x.slot * ys.column, 0, x.slot)),
         loop("r2", g.rows, stream=(s * x.row_words, s, 0), stationary=(ys.row, 1, 0)),
         loop("r3", g.images, stream=x.eight_words, stationary=dy.past(LANES)),
-        loop("core", g.cores, stationary=ys.block, **out(tiles)),
+        loop("core", g.cores, stationary=outputs.step * ys.block, **out(apart)),
         loop("b0", len(across), stationary=(-ys.column, 0, -1), **out(TREES * s)),
         loop("b1", len(kernel), stream=(x.row_words, 1, 0), **out(TREES * k)),
-        loop("b2", x.shape.blocks // together, stream=together * x.map_words,
+        loop("b2", len(inputs) // together, stream=together * x.map_words,
              **out(together * tile)),
-        loop("b3", dy.shape.blocks // g.cores, stationary=g.cores * ys.block,
-             **out(g.cores * tiles)),
+        loop("b3", len(outputs) // g.cores, stationary=g.cores * outputs.step * ys.block,
+             **out(g.cores * apart)),
         loop("group", g.groups, **group),
     ]
     registers = nest_registers(loops) | groups_registers(g, merge=True) | sums.registers(
         start * old) | {
-        "tensor.stream.base": {"address": At(x.buffer, top * x.row_words + phase * x.phase_words)},
+        "tensor.stream.base": {"address": At(
+            x.buffer, top * x.row_words + phase * x.phase_words + inputs.start * x.map_words)},
         "tensor.stream.window": {"y": top, "height": x.shape.height},
-        "tensor.stationary.base": {"address": At(dy.buffer, dy.at(down, shift))},
+        "tensor.stationary.base": {"address": At(
+            dy.buffer, dy.at(down, shift) + outputs.start * ys.block)},
         "tensor.stationary.window": {"y": down, "x": shift, "height": down + height,
                                      "width": dy.shape.width},
         "tensor.output.base": {"address": At(sums.after or gradient, start * size)},

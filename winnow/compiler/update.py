@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from isa.formats import FORMATS, FormatCode
 from isa.registers import Activation
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.moves import Runs
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.vector import (

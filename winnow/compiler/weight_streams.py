@@ -12,7 +12,8 @@ from math import ceil, prod
 
 from isa.config import LANES, TREES, Config
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, ROWS, Skip, Unit
-from winnow.compiler.nests import Beside, skipping, taps, window
+from winnow.compiler.drains import Beside
+from winnow.compiler.nests import skipping, taps, window
 from winnow.compiler.operations import At, Buffer, Loop, Operation, loop, nest_registers
 from winnow.compiler.tiles import Tile, divisor
 from winnow.compiler.vector import E4M3, E5M2, ONE, ZERO, Stream, X, vector

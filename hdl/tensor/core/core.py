@@ -16,8 +16,8 @@ TILE_LAYOUT = data.ArrayLayout(data.ArrayLayout(8, LANES), TREES)  # [tree][lane
 class AccumulatingCore(wiring.Component):
     """What all cores have: trees with their accumulators, and what waits for the products.
 
-    A subclass has the members `s_format`, `m_format`, `read_bank`, `read_position`, `sums` and
-    `poison` of a `Core`.
+    A subclass has the members `s_format`, `m_format`, `read_bank`, `read_position`, `sums`,
+    `poison`, `results` and `poisons` of a `Core`.
     """
 
     def __init__(self, config: Config, members: dict):
@@ -45,6 +45,8 @@ class AccumulatingCore(wiring.Component):
             memory.write_address.eq(address),
             memory.write_data.eq(tree.result),
             memory.read_address[1].eq(self._address(self.read_position, self.read_bank)),
+            self.results[i].eq(tree.result.as_value()[:-1]),
+            self.poisons[i].eq(tree.result.poison),
             self.sums[i].eq(shown.as_value()[:-1]),
             self.poison[i].eq(shown.poison),
         ]
@@ -86,6 +88,7 @@ class Core(AccumulatingCore):
         Address of the accumulators that `sums` and `poison` show in the next cycle.
     sums : by tree, signed; undefined where poisoned
     poison : bit by tree
+    results, poisons : by tree, what is written with `written`
 
     Latency
     -------
@@ -108,6 +111,8 @@ class Core(AccumulatingCore):
             "read_position": In(position_bits(config)),
             "sums": Out(signed(config.accumulator_bits)).array(TREES),
             "poison": Out(TREES),
+            "results": Out(signed(config.accumulator_bits)).array(TREES),
+            "poisons": Out(TREES),
         })
 
     def elaborate(self, platform):

@@ -40,6 +40,7 @@ class SkippingCore(AccumulatingCore):
         Address of the accumulators that `sums` and `poison` show in the next cycle.
     sums : by tree, signed; undefined where poisoned
     poison : a bit a tree
+    results, poisons : by tree, what is written with `written`
 
     Latency
     -------
@@ -65,6 +66,8 @@ class SkippingCore(AccumulatingCore):
             "read_position": In(position),
             "sums": Out(signed(config.accumulator_bits)).array(TREES),
             "poison": Out(TREES),
+            "results": Out(signed(config.accumulator_bits)).array(TREES),
+            "poisons": Out(TREES),
         })
 
     def elaborate(self, platform):

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.clock import gated
+from hdl.control.queue import Queue
 from hdl.interfaces import ReadPort, WritePort, registers_layout
 from hdl.streams.turn import Turn
 from hdl.tensor.drain.bias import Bias
@@ -23,6 +24,8 @@ from isa.config import TREES, Config
 from isa.formats import FormatCode
 from isa.registers import AuxMode, StatsMode, Unit
 
+GATES_AHEAD = 1 << (Lane.STAGES + 2).bit_length()  # positions between intake and output
+
 
 class Drain(wiring.Component):
     """Takes each sum as soon as it is complete, finishes it and writes it.
@@ -40,6 +43,7 @@ class Drain(wiring.Component):
         `Intake`
     sum : [core][tree], in the cycle after its position
     poison : [core], a bit a tree
+    open : bit by core, likewise: the gate of the position
     aux : ReadPort of all that the drain reads
     output : WritePort
     trap : an address is out of range
@@ -48,10 +52,11 @@ class Drain(wiring.Component):
 
     Timing
     ------
-    FP8: a position a cycle, written 1 + `Lane.STAGES` cycles after it is read. Binary32: one in 4
-    cycles; raw stores and additions: one in `config.raw_words` cycles. Groups that are merged take
-    a cycle each, so a position takes no less; they and elements come one cycle later. Aux, mask
-    and norm words take a cycle each. With bias a block and core takes 4 cycles more.
+    FP8: a position a cycle, with a gate one in 2 cycles, written 1 + `Lane.STAGES` cycles after it
+    is read. Binary32: one in 4 cycles; raw stores and additions: one in `config.raw_words` cycles.
+    Groups that are merged take a cycle each, so a position takes no less; they and elements come
+    one cycle later. Aux, mask and norm words take a cycle each. With bias a block and core takes 4
+    cycles more.
     """
 
     def __init__(self, *, config: Config):
@@ -69,6 +74,7 @@ class Drain(wiring.Component):
             "drained": Out(config.cores),
             "sum": In(signed(config.accumulator_bits)).array(config.cores, TREES),
             "poison": In(TREES).array(config.cores),
+            "open": In(config.cores),
             "aux": Out(ReadPort(config)),
             "output": Out(WritePort(config)),
             "trap": Out(1),
@@ -106,6 +112,7 @@ class Drain(wiring.Component):
         self._bias(m, steps, lanes, sources)
         self._indexes(m, steps, lanes)
         self._write(m, raw, steps, lanes, turn, output, sections)
+        self._gates(m, intake, output)
         return m
 
     def _lanes(self, m, intake, raw, steps, serial):
@@ -168,6 +175,7 @@ class Drain(wiring.Component):
             self.read_bank.eq(intake.read_bank),
             self.read_position.eq(intake.read_position),
             self.drained.eq(intake.drained),
+            intake.core_open.eq(self.open),
             *(to.eq(of) for to, of in zip(intake.core_poison, self.poison, strict=True)),
             *(intake.core_sum[core][tree].eq(self.sum[core][tree])
               for core in range(self.config.cores) for tree in range(TREES)),
@@ -226,6 +234,20 @@ class Drain(wiring.Component):
             indexes.take.eq(steps.index_take & mode.stochastic),
             steps.index_ready.eq(indexes.valid | ~mode.stochastic),
             *(lane.index.eq(index) for lane, index in zip(lanes, indexes.index, strict=True)),
+        ]
+
+    def _gates(self, m, intake, output):
+        """The gates of the positions that are on their way."""
+        gate = self.registers.mode.gate
+        m.submodules.gates = gates = Queue(width=1, depth=GATES_AHEAD)
+        connect(m, gates.outgoing, output.gates)
+        m.d.comb += [
+            gates.clear.eq(self.clear),
+            gates.incoming.valid.eq(intake.valid & intake.ready & gate),
+            gates.incoming.payload.eq(intake.open),
+            output.gate.eq(gate),
+            output.gate_away.eq(self.registers.gate_base.address
+                                - self.registers.output_base.address),
         ]
 
     def _write(self, m, raw, steps, lanes, turn, output, sections):

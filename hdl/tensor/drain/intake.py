@@ -28,9 +28,11 @@ class Intake(wiring.Component):
     untouched : by core that leads a group, bit by bank: its sums are zero, whatever the cores say
     core_sum : [core][tree], in the cycle after its position
     core_poison : [core], a bit a tree
+    core_open : bit by core, likewise: the gate of the position
     elements : stream of words, see `Merge`
-    valid, last, sum, poison, ready
-        The sums of a position by tree, and whether it is the last of a block and core; it is taken.
+    valid, last, sum, poison, open, ready
+        The sums of a position by tree, whether it is the last of a block and core, and its gate;
+        it is taken.
 
     Timing
     ------
@@ -52,11 +54,13 @@ class Intake(wiring.Component):
             "drained": Out(config.cores),
             "core_sum": In(number).array(config.cores, TREES),
             "core_poison": In(TREES).array(config.cores),
+            "core_open": In(config.cores),
             "elements": In(stream.Signature(WORD_BITS)),
             "valid": Out(1),
             "last": Out(1),
             "sum": Out(number).array(TREES),
             "poison": Out(TREES),
+            "open": Out(1),
             "ready": In(1),
         })
 
@@ -92,6 +96,7 @@ class Intake(wiring.Component):
             merge.last.eq(collector.last),
             merge.poison.eq(Mux(zero, 0, Array(self.core_poison)[collector.core])),
             merge.total_ready.eq(self.ready),
+            self.open.eq(self.core_open.bit_select(collector.core, 1)),
             self.valid.eq(Mux(merged, merge.total_valid, collector.valid)),
             self.last.eq(Mux(merged, merge.total_last, collector.last)),
             self.poison.eq(Mux(merged, merge.total_poison, merge.poison)),

@@ -10,10 +10,12 @@ from hdl.streams.walker import item_layout
 from hdl.tensor.drain.companions import COMPANION_LAYOUT
 from isa.config import TREES, WORD_BITS, WORD_BYTES, Config
 from isa.formats import E4M3, E5M2, FormatCode
-from isa.registers import POSITIONS
+from isa.registers import ADDRESS_BITS, POSITIONS
 
 FLOAT_BITS = 32
 FLOAT_WORDS = TREES * FLOAT_BITS // WORD_BITS
+
+OPEN = E4M3.one_code * sum(1 << 8 * i for i in range(WORD_BYTES))  # a gate word; else 0
 
 CODE_LAYOUT = data.StructLayout({"code": 8, "saturated": 1})
 
@@ -32,6 +34,9 @@ class Output(wiring.Component):
     clear : between operations
     format, mask, norm
         Output format, and whether mask words and norm words are there; constant in an operation.
+    gate : likewise, that a gate word follows the word of each position
+    gate_away : words from that of a position to its gate word; likewise
+    gates : stream, one a position, if `gate`
     open : words of FP8 and their positions may be written
     items : stream of `item_layout`, one a position
     codes : stream of `turn_layout(9, 1)`, elements as in `CODE_LAYOUT`, where the format is FP8
@@ -61,6 +66,9 @@ class Output(wiring.Component):
             "format": In(2),
             "mask": In(1),
             "norm": In(1),
+            "gate": In(1),
+            "gate_away": In(ADDRESS_BITS),
+            "gates": In(stream.Signature(1)),
             "open": In(1),
             "items": In(stream.Signature(item_layout(loops))),
             "codes": In(stream.Signature(turn_layout(CODE_LAYOUT.size, 1))),
@@ -142,18 +150,22 @@ class Output(wiring.Component):
             m.d.comb += [
                 source.eq(self.codes.valid),
                 unmasked.eq(Cat(e.code for e in elements)),
-                self.codes.ready.eq(free), last.eq(1),
+                self.codes.ready.eq(free & last), last.eq(~self.gate | count[0]),
                 dead_bytes.eq(dead),
-                self.code_valid.eq(written & item.inside),
+                self.code_valid.eq(written & item.inside & ~count[0]),
+                self.gates.ready.eq(written & count[0]),
             ]
-            with m.If(written & item.inside):
+            with m.If(count[0]):
+                m.d.comb += unmasked.eq(Mux(self.gates.payload, OPEN, 0))
+            with m.If(written & item.inside & ~count[0]):
                 m.d.comb += self.saturations.eq(
                     sum(e.saturated & ~dead[i] for i, e in enumerate(elements)))
         with m.If(written & item.inside):
             m.d.comb += self.nan.eq(self._nan(wide, raw, word))
 
         with m.If(written):
-            m.d.sync += [count.eq(Mux(last, 0, count + 1)), address.eq(address + 1)]
+            m.d.sync += [count.eq(Mux(last, 0, count + 1)),
+                         address.eq(address + Mux(self.gate, self.gate_away, 1))]
         with m.If(self.items.ready):
             m.d.sync += [there.eq(self.items.valid), item.eq(self.items.payload),
                          address.eq(self.items.payload.address)]

@@ -8,7 +8,7 @@ from hdl.streams.queue import Queue
 from hdl.tensor.core.planes import count, wire
 from hdl.tensor.elements.pick import offset_bits, word_bits
 from hdl.tensor.elements.slots import Slots
-from hdl.tensor.feed.sequencer import position_bits
+from hdl.tensor.feed.sequencer import BANKS, position_bits
 from isa.config import LANES, WORD_BITS, WORD_BYTES, Config
 from isa.registers import COUNT_BITS
 
@@ -41,16 +41,21 @@ class Elements(wiring.Component):
     clear : between operations
     rounds : of loop r0, words of a slot; constant in an operation
     droppable : words whose tiles are zero are left out; likewise
-    push, drop, zero, block_last
+    push, drop, zero, behind, block_last
         A pass is done or left out; bit by word: the tiles of all cores are zero, or there is none;
-        it is the last of its block.
+        it is behind the gate of its block, and the last of it.
+    settled, open
+        Bit by bank: the gates of its block are; by bank, bit by position: they are open. A slot
+        behind a gate waits until it is settled, and if it is closed counts as zero.
     valid, ready : the next slot is there, and it is taken
     data, zeros, pass_last : the slot
     picks : stream of `cycle_layout`
     take, word_number, offset : with it: of `Pick`
     word : of `Slots`, in the cycle after a pick was taken
     left_out : of the pass that is pushed or dropped: words whose tiles are zero, if `droppable`
-    skipped : zero elements of the slot that was taken in the cycle before, left out words apart
+    skipped, closed
+        Of the slot that was taken in the cycle before, left out words apart: zero elements; or, if
+        its gate is closed, words.
     """
 
     def __init__(self, *, config: Config):
@@ -63,7 +68,10 @@ class Elements(wiring.Component):
             "push": In(1),
             "drop": In(1),
             "zero": In(slot),
+            "behind": In(1),
             "block_last": In(1),
+            "settled": In(BANKS),
+            "open": In(config.block).array(BANKS),
             "valid": In(1),
             "ready": Out(1),
             "data": In(WORD_BITS).array(slot),
@@ -76,22 +84,28 @@ class Elements(wiring.Component):
             "word": Out(WORD_BITS),
             "left_out": Out(range(slot + 1)),
             "skipped": Out(range(slot * LANES + 1)),
+            "closed": Out(range(slot + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.slots = slots = Slots(config=self.config, about=about_layout(self.config))
-        kept, first = self._pass(m)
+        pass_ = self._pass(m)
+        kept, first = pass_.kept, pass_.first
         position = Signal(position_bits(self.config))
-        wanted, enter = Signal(), Signal()
-        live = [wire(m, f"live_{d}", Mux(keep, ~zeros, 0))
+        wanted, enter, there = Signal(), Signal(), Signal()
+        shut = Signal()  # the gate of the slot is
+        live = [wire(m, f"live_{d}", Mux(keep & ~shut, ~zeros, 0))
                 for d, (keep, zeros) in enumerate(zip(kept, self.zeros, strict=True))]
+        row = Mux(pass_.bank, *reversed(self.open))
         m.d.comb += [
+            there.eq(self.valid & (~pass_.behind | self.settled.bit_select(pass_.bank, 1))),
+            shut.eq(pass_.behind & ~row.bit_select(position, 1)),
             wanted.eq(Cat(live).any() | first | self.pass_last),
-            self.ready.eq(slots.ready | ~wanted),
+            self.ready.eq(there & (slots.ready | ~wanted)),
             enter.eq(self.valid & self.ready),
             slots.clear.eq(self.clear),
-            slots.valid.eq(self.valid & wanted),
+            slots.valid.eq(there & wanted),
             slots.about.position.eq(position),
             slots.about.pass_last.eq(self.pass_last),
             *(to.eq(of) for to, of in zip(slots.data, self.data, strict=True)),
@@ -107,35 +121,41 @@ class Elements(wiring.Component):
             *(to.eq(of) for to, of in zip(self.offset, slots.picks.payload.offset, strict=True)),
             self.word.eq(slots.word),
         ]
-        dead = [Mux(keep & enter, zeros, 0)
+        dead = [Mux(keep & enter & ~shut, zeros, 0)
                 for keep, zeros in zip(kept, self.zeros, strict=True)]
-        m.d.sync += self.skipped.eq(Cat(count(m, "dead", list(Cat(dead)))))
+        m.d.sync += [self.skipped.eq(Cat(count(m, "dead", list(Cat(dead))))),
+                     self.closed.eq(Mux(enter & shut, sum(kept), 0))]
         with m.If(enter):
             m.d.sync += position.eq(Mux(self.pass_last, 0, position + 1))
         with m.If(self.clear):
-            m.d.sync += [position.eq(0), self.skipped.eq(0)]
+            m.d.sync += [position.eq(0), self.skipped.eq(0), self.closed.eq(0)]
         return m
 
     def _pass(self, m: Module):
-        """Of the pass whose slot comes: which words are kept, and whether it is the first of its
-        block that is done."""
+        """Of the pass whose slot comes: which words are kept, whether it is the first of its block
+        that is done, or behind its gate, and the bank of the block."""
         slot = self.config.slot
         there = wire(m, "there", Cat(d < self.rounds for d in range(slot)))
         fresh = Signal(init=1)  # no pass of the block was pushed
+        bank = Signal()
         m.submodules.passes = passes = Queue(
-            layout=data.StructLayout({"kept": slot, "first": 1}), depth=AHEAD)
+            layout=data.StructLayout({"kept": slot, "first": 1, "behind": 1, "bank": 1}),
+            depth=AHEAD)
         found = self.push | self.drop
         zero = wire(m, "zero_words", Mux(self.droppable, self.zero & there, 0))
         with m.If(found):
-            m.d.sync += fresh.eq(self.block_last | (fresh & self.drop))
+            m.d.sync += [fresh.eq(self.block_last | (fresh & self.drop)),
+                         bank.eq(bank ^ self.block_last)]
         with m.If(self.clear):
-            m.d.sync += fresh.eq(1)
+            m.d.sync += [fresh.eq(1), bank.eq(0)]
         m.d.comb += [
             self.left_out.eq(Mux(found, sum(zero), 0)),
             passes.clear.eq(self.clear),
             passes.given.valid.eq(self.push),
             passes.given.payload.kept.eq(there & ~zero),
             passes.given.payload.first.eq(fresh),
+            passes.given.payload.behind.eq(self.behind),
+            passes.given.payload.bank.eq(bank),
             passes.taken.ready.eq(self.valid & self.ready & self.pass_last),
         ]
-        return passes.taken.payload.kept, passes.taken.payload.first
+        return passes.taken.payload

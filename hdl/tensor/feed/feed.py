@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,6 +12,7 @@ from hdl.interfaces import ReadPort, registers_layout
 from hdl.tensor.elements.pick import offset_bits, word_bits
 from hdl.tensor.feed.group_feed import GroupFeed
 from hdl.tensor.feed.sequencer import BANKS, position_bits
+from hdl.tensor.gates.gate import Gate
 from hdl.tensor.groups import Groups, by_leader, leaders
 from hdl.tensor.live.feed import LiveFeed
 from hdl.tensor.live.masks import dead_bits
@@ -53,6 +54,10 @@ class Feed(wiring.Component):
     skipped : likewise, zero elements that are left out, if `slot` is above 1
     take : by core, bit by lane: with `fed.valid`, it has an element; likewise
     dead : by core, dead outputs that are left out with this cycle, likewise
+    closed : by core, words of its tile that are left out with this cycle: their gate is closed
+    sums, poison : by core, of `Gate`
+    read_bank, read_position : of the drain
+    open : bit by core: in the cycle after it, the gate of that position
     complete, complete_all, untouched : by core that leads a group, see `Sequencer`
     drained : bit by core: it leads a group, whose older bank is free again
     wait_stream, wait_stationary, wait_drain : of the first group
@@ -89,6 +94,12 @@ class Feed(wiring.Component):
             "fed": Out(fed_layout(config)).array(cores),
             "word": Out(WORD_BITS).array(cores),
             **tiles,
+            "closed": Out(range(slot + 1)).array(cores),
+            "sums": In(signed(config.accumulator_bits)).array(cores, TREES),
+            "poison": In(TREES).array(cores),
+            "read_bank": In(1),
+            "read_position": In(position_bits(config)),
+            "open": Out(cores),
             "taken": Out(cores),
             "decided": Out(cores),
             "left_out": Out(range(slot + 1)).array(cores),
@@ -112,6 +123,7 @@ class Feed(wiring.Component):
             self.works.eq(groups.works),
         ]
         feeds = [GroupFeed(config=config) for _ in cores]
+        gates = [Gate(config=config) for _ in cores]
         tiles = [CoreTiles(config=config) for _ in cores]
         for i in cores:
             self._add(m, i, "group_feed", feeds[i], groups.leads[i])
@@ -121,6 +133,7 @@ class Feed(wiring.Component):
                 feeds[i].group.eq(groups.group[i]),
                 feeds[i].known.eq(self.known),
                 feeds[i].drained.eq(self.drained[i]),
+                feeds[i].round_last.eq(tiles[i].round_last),
                 feeds[i].block_last.eq(tiles[i].block_last),
                 feeds[i].last.eq(tiles[i].last),
                 tiles[i].core.eq(groups.core[i]),
@@ -134,10 +147,9 @@ class Feed(wiring.Component):
             ]
             if config.slot > 1:
                 m.d.comb += self.skipped[i].eq(feeds[i].skipped)
-            else:
-                connect(m, feeds[i].stream, flipped(self.stream[i]))
+            shut = self._gate(m, i, gates[i], feeds[i], groups.leads[i])
             self._present(m, i, tiles[i])
-            self._lead(m, i, groups, feeds, tiles)
+            self._lead(m, i, groups, feeds, tiles, shut)
         for i, feed in enumerate(feeds):
             led = [(groups.works[j] & (groups.leader[j] == i), tiles[j])
                    for j in cores if i in leaders(config, j)]
@@ -148,10 +160,49 @@ class Feed(wiring.Component):
         for name in ("wait_stream", "wait_stationary", "wait_drain"):
             m.d.comb += getattr(self, name).eq(getattr(feeds[0], name))
         traps = [part.trap for part in (*feeds, *tiles)]
+        traps += [gate.trap & self.registers.mode.gate & groups.leads[i]
+                  for i, gate in enumerate(gates)]
+        lives = [None] * config.cores
         if config.slot > 1:
-            traps.append(self._live(m, groups, feeds))
+            live = self._live(m, groups, feeds)
+            traps.append(live.trap)
+            lives = live.port
+        for i in cores:
+            self._share(m, feeds[i].stream, lives[i], gates[i].port, self.stream[i])
         m.d.comb += self.trap.eq(Cat(traps).any())
         return m
+
+    def _gate(self, m, i, gate, feed, leads):
+        """The gate of core `i`, which is a group of its own where there are gates."""
+        used = self.registers.mode.gate & leads
+        gated(m, f"gate_{i}", used | self.clear, {f"gate_{i}": gate})
+        answer = Signal(name=f"open_{i}")
+        row = Mux(feed.bank, *reversed(gate.open))
+        shut = used & feed.behind & ~row.bit_select(feed.position, 1)
+        m.d.comb += [
+            gate.start.eq(self.start & used),
+            gate.clear.eq(self.clear),
+            gate.registers.eq(self.registers),
+            gate.begins.eq(feed.begins & used),
+            gate.ended.eq(feed.ended),
+            gate.valid.eq(feed.valid & ~feed.behind),
+            gate.position.eq(feed.position),
+            gate.bank.eq(feed.bank),
+            *(to.eq(of) for to, of in zip(gate.sums, self.sums[i], strict=True)),
+            gate.poison.eq(self.poison[i]),
+            feed.threshold_known.eq(gate.known),
+            self.open[i].eq(answer),
+        ]
+        m.d.sync += answer.eq(Mux(self.read_bank, *reversed(gate.open)).bit_select(
+            self.read_position, 1))
+        closed = feed.valid & shut
+        if self.config.slot > 1:
+            m.d.comb += [*(to.eq(of) for to, of in zip(feed.open, gate.open, strict=True)),
+                         self.closed[i].eq(Mux(skips(self.registers, Skip.ELEMENTS), feed.closed,
+                                               closed))]
+        else:
+            m.d.comb += self.closed[i].eq(closed)
+        return shut
 
     def _live(self, m, groups, feeds):
         """What trees take that walk by themselves, and others; gives the trap of their masks."""
@@ -174,26 +225,39 @@ class Feed(wiring.Component):
                   for tree in range(TREES)),
                 self.dead[i].eq(live.dead[i]),
             ]
-            self._share(m, feed.stream, live.port[i], used, self.stream[i])
-        return live.trap
+        return live
 
-    def _share(self, m, words, masks, used, port):
-        """Gives the port of a core to the stream first, then to its masks."""
-        asks = masks.request.valid & used
+    def _share(self, m, words, masks, thresholds, port):
+        """Gives the port of a core to its thresholds, which ask once a block, then to the stream,
+        then to its masks, if there are any; never two of these in an operation."""
+        registers = self.registers
+        first = thresholds.request.valid & registers.mode.gate
+        asks, others = first | words.request.valid, [thresholds]
         m.d.comb += [
-            port.request.valid.eq(words.request.valid | asks),
-            port.request.payload.eq(Mux(words.request.valid, words.request.payload,
-                                        masks.request.payload)),
-            port.wide.eq(words.request.valid & words.wide),
-            words.request.ready.eq(port.request.ready),
-            masks.request.ready.eq(port.request.ready & ~words.request.valid),
+            port.request.valid.eq(asks),
+            port.request.payload.eq(Mux(first, thresholds.request.payload, words.request.payload)),
             words.valid.eq(port.valid),
-            masks.valid.eq(port.valid),
-            masks.data.eq(port.data[0]),
-            masks.zeros.eq(port.zeros[0]),
-            *(to.eq(of) for name in ("data", "zeros")
-              for to, of in zip(getattr(words, name), getattr(port, name), strict=True)),
+            words.request.ready.eq(port.request.ready & ~first),
+            thresholds.request.ready.eq(port.request.ready),
         ]
+        data, zeros = port.data, port.zeros
+        if masks is None:
+            m.d.comb += [words.data.eq(data), words.zeros.eq(zeros)]
+        else:
+            asks |= masks.request.valid & skips(registers, Skip.OUTPUTS)
+            m.d.comb += port.request.valid.eq(asks)
+            with m.If(~first & ~words.request.valid):
+                m.d.comb += port.request.payload.eq(masks.request.payload)
+            m.d.comb += [
+                masks.request.ready.eq(port.request.ready & ~words.request.valid),
+                port.wide.eq(words.request.valid & words.wide & ~first),
+                *(to.eq(of) for name in ("data", "zeros")
+                  for to, of in zip(getattr(words, name), getattr(port, name), strict=True)),
+            ]
+            others.append(masks)
+            data, zeros = port.data[0], port.zeros[0]
+        for other in others:
+            m.d.comb += [other.valid.eq(port.valid), other.data.eq(data), other.zeros.eq(zeros)]
 
     def _add(self, m, i, name, part, works):
         """Adds the part of core `i`; it stands still in an operation that has no work for it."""
@@ -228,13 +292,13 @@ class Feed(wiring.Component):
             self.take[i].eq(feed.take),
         ]
 
-    def _lead(self, m, i, groups, feeds, tiles):
-        """Core `i` takes what the feed of its group gives."""
+    def _lead(self, m, i, groups, feeds, tiles, shut):
+        """Core `i` takes what the feed of its group gives, unless its gate is shut."""
         for leader in by_leader(m, self.config, i, groups.leader[i]):
             feed = feeds[leader]
             m.d.comb += [
                 self.word[i].eq(feed.word),
-                self.fed[i].valid.eq(feed.valid & groups.works[i]),
+                self.fed[i].valid.eq(feed.valid & groups.works[i] & ~shut),
                 self.fed[i].position.eq(feed.position),
                 self.fed[i].bank.eq(feed.bank),
                 self.fed[i].first.eq(feed.first),

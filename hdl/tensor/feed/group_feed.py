@@ -22,8 +22,8 @@ from isa.config import LANES, WORD_BITS, Config
 from isa.registers import BLOCKS, POSITIONS, REDUCTION, Skip, Unit
 
 OUTER = (*REDUCTION, *BLOCKS)
-FED = ("valid", "word", "position", "bank", "first", "complete", "complete_all", "wait_stream",
-       "wait_stationary", "wait_drain")
+FED = ("valid", "word", "position", "bank", "first", "behind", "complete", "complete_all",
+       "wait_stream", "wait_stationary", "wait_drain")
 PASS, ALL = 0, 1  # flags of a stream word: last of its pass; nothing may come after it
 
 
@@ -41,15 +41,18 @@ class GroupFeed(wiring.Component):
     registers
     group : number of the group; constant in an operation
     stream : ReadPort, of `slot` words
-    known, found, block_last, last, push, drop, swap : of `Passes`
+    known, found, round_last, block_last, last, push, drop, swap : of `Passes`
     zero : with `found`, bit by place: all cores' tiles there are zero
-    valid, word, position, bank, first, complete, complete_all, untouched, drained, wait_* : of
-        `Sequencer`
+    valid, word, position, bank, first, behind, complete, complete_all, untouched, drained, wait_*
+        Of `Sequencer`.
+    threshold_known, begins, ended : its `known`, `begins` and `ended`
+    open : by bank, bit by position, of `Gate`; only with a gate
     pick_word, pick_offset : of `SkippingCore`, if `slot` is above 1 and the operation skips
         elements; the words come one cycle later than from the `Sequencer`
     take : with `valid`, bit by lane: it has an element
     left_out : words of passes that are left out with this cycle, of each position
     skipped : zero elements that are left out with this cycle
+    closed : words that are, since their gate is closed; if the operation skips elements
     told, words, state : of the cores whose trees walk by themselves, if the operation skips dead
         outputs: see `LiveCore`. Their words come with `bank` and `first`.
     trap : an address is out of range
@@ -67,6 +70,7 @@ class GroupFeed(wiring.Component):
             "known": In(1),
             "found": In(1),
             "zero": In(config.slot),
+            "round_last": In(1),
             "block_last": In(1),
             "last": In(1),
             "push": Out(1),
@@ -77,6 +81,10 @@ class GroupFeed(wiring.Component):
             "position": Out(position_bits(config)),
             "bank": Out(1),
             "first": Out(1),
+            "behind": Out(1),
+            "threshold_known": In(1),
+            "begins": Out(1),
+            "ended": Out(1),
             "complete": Out(1),
             "complete_all": Out(1),
             "untouched": Out(BANKS),
@@ -91,6 +99,8 @@ class GroupFeed(wiring.Component):
                 "pick_offset": Out(LANES).array(offset_bits(config)),
                 "take": Out(LANES),
                 "skipped": Out(range(slot * LANES + 1)),
+                "open": In(config.block).array(BANKS),
+                "closed": Out(range(slot + 1)),
                 "told": Out(told_layout(config)),
                 "words": Out(WORD_BITS).array(slot),
                 "state": In(STATE_LAYOUT),
@@ -100,7 +110,14 @@ class GroupFeed(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(config=self.config)
-        m.d.comb += [sequencer.clear.eq(self.clear), sequencer.drained.eq(self.drained)]
+        m.d.comb += [
+            sequencer.clear.eq(self.clear),
+            sequencer.drained.eq(self.drained),
+            sequencer.gate.eq(self.registers.mode.gate),
+            sequencer.known.eq(self.threshold_known),
+            self.begins.eq(sequencer.begins),
+            self.ended.eq(sequencer.ended),
+        ]
         passes = self._passes(m)
         if self.config.slot == 1:
             connect(m, passes.passes, sequencer.passes)
@@ -176,6 +193,9 @@ class GroupFeed(wiring.Component):
             elements.drop.eq(passes.drop),
             elements.zero.eq(self.zero),
             elements.block_last.eq(self.block_last),
+            elements.behind.eq(passes.behind),
+            elements.settled.eq(sequencer.settled),
+            *(to.eq(of) for to, of in zip(elements.open, self.open, strict=True)),
             elements.valid.eq(words.valid & used),
             *(to.eq(of) for to, of in zip(elements.data, word.data, strict=True)),
             *(to.eq(of) for to, of in zip(elements.zeros, word.zeros, strict=True)),
@@ -187,6 +207,7 @@ class GroupFeed(wiring.Component):
             given.payload.data.eq(turned.payload.data),
             self.left_out.eq(Mux(used, elements.left_out, passes.drop)),
             self.skipped.eq(Mux(used, elements.skipped, 0)),
+            self.closed.eq(Mux(used, elements.closed, 0)),
             *(to.eq(of) for to, of in zip(self.pick_word, elements.word_number, strict=True)),
             *(to.eq(of) for to, of in zip(self.pick_offset, elements.offset, strict=True)),
         ]
@@ -212,11 +233,12 @@ class GroupFeed(wiring.Component):
         m.d.comb += [
             passes.clear.eq(self.clear),
             passes.queued.eq(skip != Skip.NONE),
+            passes.gate.eq(self.registers.mode.gate),
             passes.marked.eq(skips(self.registers, Skip.OUTPUTS)),
             passes.droppable.eq(skips(self.registers, Skip.TILES)),
             passes.zero.eq(self.zero.all()),
             *(getattr(passes, name).eq(getattr(self, name))
-              for name in ("known", "found", "block_last", "last")),
+              for name in ("known", "found", "round_last", "block_last", "last")),
             *(getattr(self, name).eq(getattr(passes, name)) for name in ("push", "drop", "swap")),
         ]
         return passes

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.tensor.feed.passes import PASS
 from isa.config import WORD_BITS, Config
 
+SETTLED = 8  # cycles from the last word of the base to its gates, beside those of the trees
 BANKS = 2  # halves of the accumulators: one is filled while the other is drained
 
 
@@ -37,11 +38,16 @@ class Sequencer(wiring.Component):
         next, and whether it is the first there. `by_slot` is constant in an operation.
     passes : stream of `PASS`; one that is live is taken as its tiles become the present ones
     drained : pulse; the older bank is free again
+    gate : constant in an operation; a pass behind the gate waits until the gates are settled
+    known : with `gate`: the threshold of the next block is
+    begins, ended : pulses; a block begins, the present block ends
+    behind, settled : with `gate`: the present pass is behind it; bit by bank, gates are settled
     valid, word, position, bank, first : to the cores
     complete : with `valid`: the sum at this position is complete with this word
     complete_all : pulse; all sums of the block are complete, none was before
     untouched : bit by bank: no pass of the block in it was done, its sums are zero
-    wait_stream, wait_stationary, wait_drain : why there is no word in this cycle, if some are left
+    wait_stream, wait_stationary, wait_drain : why there is no word in this cycle, if some are left;
+        gates are waited for like tiles
 
     Timing
     ------
@@ -58,6 +64,12 @@ class Sequencer(wiring.Component):
             "words": In(stream.Signature(STREAM_WORD)),
             "passes": In(stream.Signature(PASS)),
             "drained": In(1),
+            "gate": In(1),
+            "known": In(1),
+            "begins": Out(1),
+            "ended": Out(1),
+            "behind": Out(1),
+            "settled": Out(BANKS),
             "valid": Out(1),
             "word": Out(WORD_BITS),
             "position": Out(position),
@@ -85,6 +97,9 @@ class Sequencer(wiring.Component):
         swap, left_out = Signal(), Signal()  # of passes
         pass_last, block_last = Signal(), Signal()
         later = Signal()  # not in the first pass of a block
+        settle = self.config.tree_stages + SETTLED
+        since = Signal(range(settle + 1))  # cycles since the base of the block ended
+        held = Signal()  # the next pass waits for the gates
         words, passes = self.words, self.passes
         by_slot, again, position = Const(0, 1), Const(0, 1), Signal.like(self.position)
         if self.config.slot > 1:
@@ -94,11 +109,16 @@ class Sequencer(wiring.Component):
             position = self.position
 
         m.d.comb += [
-            room.eq(begun | (used < BANKS)),
+            room.eq(begun | ((used < BANKS) & (self.known | ~self.gate))),
+            held.eq(passes.payload.behind & (since != settle)),
+            self.begins.eq((take | left_out) & ~begun),
+            self.ended.eq(block_last),
+            self.settled.eq(Mux(since == settle, 1 << self.bank, 0)),
             words.ready.eq(loaded & room),
             take.eq(words.valid & words.ready),
             pass_last.eq(take & words.payload.pass_last),
-            swap.eq(passes.valid & passes.payload.live & (~loaded | pass_last)),
+            swap.eq(passes.valid & passes.payload.live & (~loaded | pass_last)
+                    & ~held),
             left_out.eq(passes.valid & ~passes.payload.live & ~loaded & room),
             passes.ready.eq(swap | left_out),
             block_last.eq((pass_last & final) | left_out),
@@ -114,18 +134,20 @@ class Sequencer(wiring.Component):
         m.d.sync += used.eq(used + ((take | left_out) & ~begun) - self.drained)
         with m.If((take | left_out) & ~begun):
             m.d.sync += self.untouched.bit_select(self.bank, 1).eq(left_out)
+        with m.If(passes.valid & held & ~loaded):
+            m.d.sync += since.eq(since + 1)
         with m.If(take):
             m.d.sync += [begun.eq(1), position.eq(Mux(pass_last, 0, position + 1))]
         with m.If(pass_last):
             m.d.sync += [loaded.eq(0), later.eq(1), over.eq(last)]
         with m.If(block_last):
-            m.d.sync += [begun.eq(0), later.eq(0), self.bank.eq(~self.bank)]
+            m.d.sync += [begun.eq(0), later.eq(0), self.bank.eq(~self.bank), since.eq(0)]
         with m.If(left_out):
             m.d.sync += over.eq(passes.payload.last)
         with m.If(swap):
             m.d.sync += [loaded.eq(1), final.eq(passes.payload.block_last),
-                         last.eq(passes.payload.last)]
+                         last.eq(passes.payload.last), self.behind.eq(passes.payload.behind)]
         with m.If(self.clear):
             m.d.sync += [loaded.eq(0), over.eq(0), begun.eq(0), used.eq(0), later.eq(0),
-                         position.eq(0), self.bank.eq(0)]
+                         position.eq(0), self.bank.eq(0), since.eq(0), self.behind.eq(0)]
         return m

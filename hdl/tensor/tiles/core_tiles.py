@@ -40,7 +40,8 @@ class CoreTiles(wiring.Component):
     found, zero, push, drop, swap : of `Tile`, or of `TileQueue` if `slot` is above 1
     tile : codes [tree][lane] of the present tile, if `slot` is 1
     tiles, entry : of `TileQueue`, if it is above
-    block_last, last : with `found`: the tile is of the last pass of a block, of the operation
+    round_last, block_last, last
+        With `found`: the tile is of the last pass of a round of r4, of a block, of the operation.
     trap : an address is out of range
     """
 
@@ -62,6 +63,7 @@ class CoreTiles(wiring.Component):
             "drop": In(1),
             "swap": In(1),
             **tiles,
+            "round_last": Out(1),
             "block_last": Out(1),
             "last": Out(1),
             "trap": Out(1),
@@ -98,6 +100,7 @@ class CoreTiles(wiring.Component):
             reader.words.ready.eq(tile.words.ready),
             *(getattr(tile, name).eq(getattr(self, name)) for name in ("push", "drop", "swap")),
             *(getattr(self, name).eq(getattr(tile, name)) for name in ("found", "zero")),
+            self.round_last.eq(word.last[LOOPS.index(REDUCTION[-2])]),
             self.block_last.eq(word.last[LOOPS.index(REDUCTION[-1])]),
             self.last.eq(word.last[len(LOOPS) - 1]),
             walk.single.eq(zeros.marked.payload.last[-1]),

@@ -5,7 +5,7 @@ shrinks by rate * lambda, and stops at zero (proximal step of lambda * n).
 """
 
 from isa.registers import Activation
-from winnow.compiler.nests import GROUP_WORDS
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.pruning.masks import Piece

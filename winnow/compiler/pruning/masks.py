@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from isa.formats import FORMATS
 from isa.registers import Activation, Reduce
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.memory import Parameters
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.pruning.rule import Pruning

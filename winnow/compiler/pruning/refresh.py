@@ -9,8 +9,8 @@ from math import log2
 from isa.memmap import BINS
 from winnow.compiler import moves
 from winnow.compiler.choices import Choices
+from winnow.compiler.drains import GROUP_WORDS
 from winnow.compiler.memory import Memory, Parameters, Place
-from winnow.compiler.nests import GROUP_WORDS
 from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.order import order
 from winnow.compiler.pruning import threshold
