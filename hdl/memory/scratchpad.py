@@ -1,10 +1,11 @@
 """The scratchpad: banks, and who may use them in a cycle."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hdl.choose import choose
 from hdl.interfaces import ReadPort, WritePort, address_bits
 from hdl.memory.bank import Bank
 from hdl.memory.sram import require_positive
@@ -131,10 +132,8 @@ class Scratchpad(wiring.Component):
         return lost, taken
 
     def _answer(self, m, number, banks, data, zeros):
-        with m.Switch(number):
-            for b, bank in enumerate(banks):
-                with m.Case(b):
-                    m.d.comb += [data.eq(bank.read_data), zeros.eq(bank.read_zeros)]
+        m.d.comb += [data.eq(choose([bank.read_data for bank in banks], number)),
+                     zeros.eq(choose([bank.read_zeros for bank in banks], number))]
 
     def _answer_wide(self, m, i, answering, banks, port, taken):
         """Gives the number of words taken."""
@@ -149,7 +148,7 @@ class Scratchpad(wiring.Component):
             self._answer(m, answering[low:], banks[k::slot], data[k], zeros[k])
             m.d.comb += [port.data[k].eq(data[k]), port.zeros[k].eq(zeros[k])]
         first = Mux(was_wide, 0, answering[:low])
-        m.d.comb += [port.data[0].eq(Array(data)[first]), port.zeros[0].eq(Array(zeros)[first])]
+        m.d.comb += [port.data[0].eq(choose(data, first)), port.zeros[0].eq(choose(zeros, first))]
         return Mux(taken, Mux(port.wide, slot, 1), 0)
 
     def _writes(self, m, banks):

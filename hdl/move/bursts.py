@@ -132,7 +132,7 @@ class BurstGenerator(wiring.Component):
             words.eq(Mux(last, left, room)),
             last_1.eq(rest_1 == 1),
             last_2.eq(rest_2 == 1),
-            take.eq(walking & ~waiting & (~shown | self.bursts.ready)),
+            take.eq((walking & ~waiting) & (~shown | self.bursts.ready)),
             self.rounds.ready.eq(waiting),
 
             legal.eq(((burst.external[:_LOW] == 0) | burst.zero)

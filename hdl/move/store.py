@@ -64,11 +64,12 @@ class Store(wiring.Component):
         read = Signal()  # the last words of a beat are asked for
         span = Signal.like(new)  # place and beats move on
         first, last = Signal(), Signal()
+        able = Signal()  # another burst has room
         m.d.comb += [
             *(new[name].eq(value) for name, value in span_of(burst, config).items()),
             last.eq(span.beats == 0),
-            self.bursts.ready.eq((~reading | (read & last)) & requests.incoming.ready
-                                 & (under_way != limit)),
+            able.eq(requests.incoming.ready & (under_way != limit)),
+            self.bursts.ready.eq((able & ~reading) | ((able & last) & read)),
             accept.eq(self.bursts.valid & self.bursts.ready),
             request.address.eq(burst.external),
             request.length.eq(new.beats),

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,7 +45,6 @@ class Queue(wiring.Component):
         places = [Signal(self.layout, name=f"place_{i}", reset_less=True)
                   for i in range(self.depth)]
         level = Signal(range(self.depth + 1))
-        left = Signal(range(self.depth + 1))  # after what is taken now
         push, pop = Signal(), Signal()
         m.d.comb += [
             self.given.ready.eq(level != self.depth),
@@ -53,13 +52,19 @@ class Queue(wiring.Component):
             self.taken.payload.eq(places[0]),
             push.eq(self.given.valid & self.given.ready),
             pop.eq(self.taken.valid & self.taken.ready),
-            left.eq(level - pop),
-            self.amendable.eq(left != 0),
+            self.amendable.eq(Mux(pop, level > 1, level != 0)),
         ]
         with m.If(pop):
             m.d.sync += [a.eq(b) for a, b in pairwise(places)]
         for i, place in enumerate(places):
-            with m.If(push & (left - self.amend == i)):
+            at = Signal(2, name=f"at_{i}")  # it would take what is given; if one leaves, too
+            m.d.comb += at.eq(Cat(level == i + taken + self.amend for taken in range(2)))
+            with m.If(push & Mux(pop, at[1], at[0])):
                 m.d.sync += place.eq(self.given.payload)
-        m.d.sync += level.eq(Mux(self.clear, 0, left + (push & ~self.amend)))
+        more = Signal()
+        m.d.comb += more.eq(push & ~self.amend)
+        with m.If(pop != more):
+            m.d.sync += level.eq(Mux(pop, level - 1, level + 1))
+        with m.If(self.clear):
+            m.d.sync += level.eq(0)
         return m

@@ -88,7 +88,7 @@ class WordReader(wiring.Component):
             legal.eq(~item.inside | ((item.address < self.config.words) & self._aligned(m))),
             self.trap.eq(self.items.valid & ~legal),
             room.eq(level + arriving < 2),
-            port.request.valid.eq(self.items.valid & item.inside & legal & room & ~self.clear),
+            port.request.valid.eq((item.inside & legal & room & ~self.clear) & self.items.valid),
             port.request.payload.eq(item.address),
             self.items.ready.eq(legal & room & ~self.clear
                                 & (~item.inside | port.request.ready)),

@@ -173,28 +173,36 @@ class TensorUnit(wiring.Component):
                 Mux(registers.mode.gate, complete[-1], complete[stages])),
         ]
 
+    def _later(self, m, name, values):
+        """Values a cycle later."""
+        later = [Signal.like(value, name=f"{name}_{i}") for i, value in enumerate(values)]
+        m.d.sync += [to.eq(of) for to, of in zip(later, values, strict=True)]
+        return later
+
     def _events(self, m, front, checks, feed, drain, left_out):
         events, busy = self.events, front.command.busy & ~front.operation.left_out
         registers = front.operation.registers
-        # of the passes that were decided on in the last cycle
+        # of the passes that were decided on two cycles ago
         words, skipped = Signal(WORDS_BITS), Signal(WORDS_BITS)
+        decided = Signal.like(feed.decided)
+        left_out_words = self._later(m, "left_out", feed.left_out)
         positions = checks.positions_last + 1
         rounds = Const(1, 1)  # of a pass
-        dead = 0
+        outputs_left_out = [closed * TREES for closed in self._later(m, "closed", feed.closed)]
         work = [fed.valid * TREES for fed in feed.fed]  # multiply-adds by core
         if self.config.slot > 1:
             elements = skips(registers, Skip.ELEMENTS)
             rounds = Mux(elements, registers.reduction.r0[:SLOT_BITS], 1)
             outputs = skips(registers, Skip.OUTPUTS)
-            dead = sum(feed.dead)
+            outputs_left_out += self._later(m, "dead", feed.dead)
             work = [Cat(count(m, f"work_{i}", list(Mux(outputs, feed.tree_valid[i],
                                                        Mux(fed.valid, feed.take[i], 0)))))
                     for i, fed in enumerate(feed.fed)]
-            m.d.comb += [
-                events.skipped_elements.eq(sum(feed.skipped) * registers.positions.cores),
-            ]
-        m.d.sync += [words.eq(sum(feed.decided) * positions * rounds),
-                     skipped.eq(sum(feed.left_out) * positions)]
+            m.d.comb += events.skipped_elements.eq(
+                sum(feed.skipped) * registers.positions.cores)
+        m.d.sync += [decided.eq(feed.decided), events.skipped_outputs.eq(sum(outputs_left_out)),
+                     words.eq(sum(decided) * positions * rounds),
+                     skipped.eq(sum(left_out_words) * positions)]
         m.d.comb += [
             events.busy.eq(busy),
             events.tag.eq(front.operation.tag),
@@ -203,7 +211,6 @@ class TensorUnit(wiring.Component):
                                         sum(feed.taken))),
             events.macs.eq(sum(work)),
             events.skipped_images.eq(Mux(left_out.done, left_out.eighths, 0)),
-            events.skipped_outputs.eq(dead + sum(feed.closed) * TREES),
             events.skipped_tiles.eq(skipped * registers.positions.cores * TREES),
             events.wait_stream.eq(feed.wait_stream & busy),
             events.wait_stationary.eq(feed.wait_stationary & busy),

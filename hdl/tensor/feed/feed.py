@@ -151,8 +151,7 @@ class Feed(wiring.Component):
             self._present(m, i, tiles[i])
             self._lead(m, i, groups, feeds, tiles, shut)
         for i, feed in enumerate(feeds):
-            led = [(groups.works[j] & (groups.leader[j] == i), tiles[j])
-                   for j in cores if i in leaders(config, j)]
+            led = [(groups.follows[j][i], tiles[j]) for j in cores if i in leaders(config, j)]
             m.d.comb += [
                 feed.found.eq(~Cat(at_work & ~part.found for at_work, part in led).any()),
                 feed.zero.eq(~reduce(or_, (Mux(at_work, ~part.zero, 0) for at_work, part in led))),
@@ -212,7 +211,7 @@ class Feed(wiring.Component):
             m.d.comb += getattr(live, name).eq(getattr(self, name))
         m.d.comb += [live.used.eq(used), live.works.eq(groups.works)]
         for i, (feed, fed) in enumerate(zip(feeds, self.fed, strict=True)):
-            for name in ("core", "group", "leader"):
+            for name in ("core", "group", "follows"):
                 m.d.comb += getattr(live, name)[i].eq(getattr(groups, name)[i])
             m.d.comb += [
                 live.told[i].eq(feed.told),
@@ -294,15 +293,16 @@ class Feed(wiring.Component):
 
     def _lead(self, m, i, groups, feeds, tiles, shut):
         """Core `i` takes what the feed of its group gives, unless its gate is shut."""
-        for leader in by_leader(m, self.config, i, groups.leader[i]):
+        works = groups.follows[i].any()
+        for leader in by_leader(m, self.config, i, groups.follows[i]):
             feed = feeds[leader]
             m.d.comb += [
                 self.word[i].eq(feed.word),
-                self.fed[i].valid.eq(feed.valid & groups.works[i] & ~shut),
+                self.fed[i].valid.eq(feed.valid & works & ~shut),
                 self.fed[i].position.eq(feed.position),
                 self.fed[i].bank.eq(feed.bank),
                 self.fed[i].first.eq(feed.first),
-                *(getattr(tiles[i], name).eq(getattr(feed, name) & groups.works[i])
+                *(getattr(tiles[i], name).eq(getattr(feed, name) & works)
                   for name in ("push", "drop", "swap")),
             ]
             if self.config.slot > 1:

@@ -302,10 +302,11 @@ class GroupFeed(wiring.Component):
             reader.items.payload.eq(fill.asked.payload),
             *(to.eq(of) for to, of in zip(self.words, reader.words.payload.data, strict=True)),
         ]
-        with m.If(skips(self.registers, Skip.OUTPUTS)):
+        used = skips(self.registers, Skip.OUTPUTS)
+        m.d.comb += begins.ready.eq(walk.origins.ready | (used & fill.begin_take))
+        with m.If(used):
             m.d.comb += [
                 walk.origins.valid.eq(begins.valid & fill.walk),
-                begins.ready.eq(walk.origins.ready | fill.begin_take),
                 fill.items.valid.eq(walk.items.valid),
                 walk.items.ready.eq(fill.items.ready),
                 reader.items.valid.eq(fill.asked.valid),
@@ -314,7 +315,6 @@ class GroupFeed(wiring.Component):
         with m.Else():
             m.d.comb += [
                 walk.origins.valid.eq(begins.valid),
-                begins.ready.eq(walk.origins.ready),
                 reader.items.valid.eq(walk.items.valid),
                 walk.items.ready.eq(reader.items.ready),
             ]

@@ -27,7 +27,7 @@ class LiveFeed(wiring.Component):
     clear : nothing is read, and what was read is forgotten; also with `start`
     registers
     used : dead outputs are skipped; constant in an operation
-    works, core, group, leader : of `Groups`
+    works, core, group, follows : of `Groups`
     told, words, state : by core that leads a group, see `LiveCore`
     port : by core, ReadPort for its mask words
     valid, position, word : by core and tree, see `WordWindow`; valid only if `used`
@@ -46,7 +46,7 @@ class LiveFeed(wiring.Component):
             "works": In(cores),
             "core": In(bits).array(cores),
             "group": In(bits).array(cores),
-            "leader": In(bits).array(cores),
+            "follows": In(cores).array(cores),
             "told": In(told_layout(config)).array(cores),
             "words": In(WORD_BITS).array(cores, config.slot),
             "state": Out(STATE_LAYOUT).array(cores),
@@ -63,7 +63,7 @@ class LiveFeed(wiring.Component):
         cores = range(self.config.cores)
         lives = [LiveCore(config=self.config) for _ in cores]
         for i, live in enumerate(lives):
-            works = self.works[i] & self.used
+            works, followed = self.works[i] & self.used, self.follows[i].any() & self.used
             gated(m, f"live_{i}", works, {f"live_core_{i}": live})
             connect(m, live.port, flipped(self.port[i]))
             m.d.comb += [
@@ -72,21 +72,21 @@ class LiveFeed(wiring.Component):
                 live.registers.eq(self.registers),
                 live.core.eq(self.core[i]),
                 live.group.eq(self.group[i]),
-                self.valid[i].eq(Mux(works, live.valid, 0)),
-                self.dead[i].eq(Mux(works, live.dead, 0)),
+                self.valid[i].eq(Mux(followed, live.valid, 0)),
+                self.dead[i].eq(Mux(followed, live.dead, 0)),
                 *(to.eq(of) for to, of in zip(self.position[i], live.position, strict=True)),
                 *(to.eq(of) for to, of in zip(self.word[i], live.word, strict=True)),
             ]
             self._follow(m, i, live)
         for i in cores:
             self._gather(m, i, lives)
-        m.d.comb += self.trap.eq(Cat(live.trap & self.works[i] & self.used
+        m.d.comb += self.trap.eq(Cat(live.trap & self.follows[i].any() & self.used
                                      for i, live in enumerate(lives)).any())
         return m
 
     def _follow(self, m, i, live):
         """Core `i` does what its leader tells it."""
-        for leader in by_leader(m, self.config, i, self.leader[i]):
+        for leader in by_leader(m, self.config, i, self.follows[i]):
             m.d.comb += [
                 live.told.eq(self.told[leader]),
                 *(to.eq(of) for to, of in zip(live.words, self.words[leader], strict=True)),
@@ -94,8 +94,8 @@ class LiveFeed(wiring.Component):
 
     def _gather(self, m, i, lives):
         """What the cores that core `i` leads tell it."""
-        led = [(self.works[j] & (self.leader[j] == i), live.state)
-               for j, live in enumerate(lives) if i in leaders(self.config, j)]
+        led = [(self.follows[j][i], live.state) for j, live in enumerate(lives)
+               if i in leaders(self.config, j)]
         for name in ("known", "complete", "room", "through"):
             m.d.comb += self.state[i][name].eq(
                 Cat(~follows | state[name] for follows, state in led).all())

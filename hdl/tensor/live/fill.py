@@ -29,7 +29,7 @@ class LiveFill(wiring.Component):
     begin_valid, begin_live, begin_last, begin_take
         The next pass of the group that is done waits, the last of its block or not; or, if not
         `begin_live`, the end of a block whose last pass was left out. It is over without a walk.
-    walk : the next pass is to be walked through
+    walk : the next pass, if it waits, is to be walked through
     items : stream of `item_layout`, one a round
     asked : stream of `item_layout`, to a reader
     round : of the item, in its block
@@ -80,17 +80,19 @@ class LiveFill(wiring.Component):
         ahead = Signal(range(AHEAD + 1))  # passes filled and not ended
         walking = Signal()  # within a pass
         free, dead, take, walked = Signal(), Signal(), Signal(), Signal()
+        ask = Signal()  # nothing but the item, and who is asked, is in the way
         m.d.comb += [
             free.eq(ahead != AHEAD),
             self.filled.eq(ahead != 0),
             # a pass that has no live output, or none at all
-            dead.eq(self.begin_valid & ~walking & self.complete & ~(self.begin_live & self.alive)),
-            self.begin_take.eq(dead & free),
-            self.walk.eq(~dead & (walking | self.begin_live)),
+            dead.eq(~walking & self.complete & ~(self.begin_live & self.alive)),
+            self.begin_take.eq((dead & free) & self.begin_valid),
+            self.walk.eq(walking | (self.begin_live & ~dead)),
             asked.payload.eq(items.payload),
-            asked.valid.eq(items.valid & free & self.known & self.wanted & self.room),
+            ask.eq(free & self.known & self.wanted & self.room),
+            asked.valid.eq(ask & items.valid),
             self.enter.eq(asked.valid & asked.ready),
-            items.ready.eq(free & self.known & Mux(self.wanted, self.room & asked.ready, 1)),
+            items.ready.eq((free & self.known & ~self.wanted) | (ask & asked.ready)),
             take.eq(items.valid & items.ready),
             walked.eq(take & items.payload.last[len(POSITIONS) - 1]),
             self.counted.eq(walked | (self.begin_take & self.begin_live)),

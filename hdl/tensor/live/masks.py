@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
+from hdl.choose import choose
 from hdl.interfaces import ReadPort, registers_layout
 from hdl.memory.regfile import RegisterFile
 from hdl.streams.reader import WordReader
@@ -80,6 +81,7 @@ class LiveMasks(wiring.Component):
         row = Signal(TREES * slot)
         place = Signal(range(slot))  # of the position in its round
         fill_round = Signal(len(self.round))
+        filled = Signal(1 << len(self.round))  # bit by round, of the block that is read
         fill_bank, bank = Signal(), Signal()
         held = Signal(range(BLOCKS_HELD + 1))  # blocks complete
         take, row_done, block_done = Signal(), Signal(), Signal()
@@ -91,19 +93,21 @@ class LiveMasks(wiring.Component):
             block_done.eq(take & words.payload.last[len(POSITIONS) - 1]),
             row.eq(Cat(*kept, live)),
             self.complete.eq(held != 0),
-            self.known.eq(self.complete | (self.round < fill_round)),
+            self.known.eq(self.complete | choose(list(filled), self.round)),
         ]
         with m.If(take):
             m.d.sync += [place.eq(place + 1),
                          *(a.eq(b) for a, b in zip(kept, [*kept[1:], live], strict=True))]
         with m.If(row_done):
-            m.d.sync += fill_round.eq(Mux(block_done, 0, fill_round + 1))
+            m.d.sync += [fill_round.eq(Mux(block_done, 0, fill_round + 1)),
+                         filled.eq(Mux(block_done, 0, filled << 1 | 1))]
         m.d.sync += [held.eq(held + block_done - self.advance),
                      fill_bank.eq(fill_bank ^ block_done), bank.eq(bank ^ self.advance)]
         self._rows(m, row, row_done, Cat(fill_round, fill_bank), Cat(self.round, bank))
         self._count(m, live, take, block_done, fill_bank, bank)
         with m.If(self.clear):
-            m.d.sync += [place.eq(0), fill_round.eq(0), held.eq(0), fill_bank.eq(0), bank.eq(0)]
+            m.d.sync += [place.eq(0), fill_round.eq(0), filled.eq(0), held.eq(0), fill_bank.eq(0),
+                         bank.eq(0)]
         return m
 
     def _words(self, m):

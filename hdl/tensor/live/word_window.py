@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hdl.choose import choose
 from hdl.tensor.feed.sequencer import position_bits
 from isa.config import TREES, WORD_BITS, Config
 
@@ -14,15 +15,6 @@ SLOTS = 4  # of Config.slot words each
 def round_bits(config: Config) -> int:
     """Width of the number of a slot of positions in a block; at least 1."""
     return max(1, (config.block // config.slot - 1).bit_length())
-
-
-def choose(values, index):
-    """The value with the number `index`, of a power of two of them, by multiplexers of two: an
-    `Array` becomes several times as many gates."""
-    for bit in index:
-        values = [Mux(bit, odd, even)
-                  for even, odd in zip(values[::2], values[1::2], strict=True)]
-    return values[0]
 
 
 def several(bits):
