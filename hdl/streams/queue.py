@@ -52,7 +52,7 @@ class Queue(wiring.Component):
             self.taken.payload.eq(places[0]),
             push.eq(self.given.valid & self.given.ready),
             pop.eq(self.taken.valid & self.taken.ready),
-            self.amendable.eq(Mux(pop, level > 1, level != 0)),
+            self.amendable.eq(level != pop),
         ]
         with m.If(pop):
             m.d.sync += [a.eq(b) for a, b in pairwise(places)]
