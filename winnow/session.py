@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from isa.formats import E4M3
 from sim import floats
 from winnow import losses, views
 from winnow.compiler import averages, live
+from winnow.compiler.choices import Choices
 from winnow.compiler.scaling import State
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
@@ -169,6 +170,14 @@ class Session:
         self._put(memory, "program", np.frombuffer(to_bytes(instructions), np.uint8))
         memory[self.program.external.slice("log")] = 0
 
+    def choose_streams(self, memory: np.ndarray) -> None:
+        """Put into memory what this program's device chooses by the masks there: a program that
+        leaves out something else may have left them."""
+        if state := self.state(memory):
+            program = self.program
+            bits = Choices(program.memory, program.recipe).bits(memory)
+            self._put(memory, "state", replace(state, streams=bits).bytes)
+
     def batches(self, work: Round) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The images of each step of a round, and their labels; where there is a loss without
         labels, two views of each image, which hang on the seed, the epoch and the images."""
@@ -295,9 +304,12 @@ class Session:
         return shares
 
     def weight_hash(self, memory: np.ndarray) -> str:
-        """SHA-256 of everything that training changes."""
+        """SHA-256 of everything that training changes, but for what streams."""
         digest = hashlib.sha256()
         for region in LASTING:
-            digest.update(memory[self.program.external.slice(region)].tobytes())
+            part = memory[self.program.external.slice(region)]
+            if region == "state" and (state := self.state(memory)):
+                part = replace(state, streams=0).bytes
+            digest.update(part.tobytes())
         return digest.hexdigest()
 

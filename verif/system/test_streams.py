@@ -3,7 +3,6 @@ the device chooses by how many weights are zero."""
 
 from itertools import chain
 
-import numpy as np
 import pytest
 
 from isa.config import Config
@@ -13,8 +12,7 @@ from verif.system.networks import LOW_PRECISION, random_session
 from verif.system.test_chip import on_both
 from verif.system.test_layouts import assert_same, trained
 from winnow.compiler import training
-from winnow.compiler.choices import Choices
-from winnow.compiler.memory import Parameters
+from winnow.compiler.choices import Choices, zeros
 from winnow.compiler.operations import Operation
 from winnow.compiler.pruning.rule import Pruning
 from winnow.compiler.recipe import Recipe
@@ -119,12 +117,41 @@ def test_device_chooses(density, most):
         assert streamed == {program.tag(*key) for key in expected}
         least = {(i, phase) for (i, phase), choice in choices.items() if zeros(
             device.memory, memory.parameters[i]) >= choice.least}
+        before = made.state(device.memory)
+        made.choose_streams(device.memory)
+        assert made.state(device.memory) == before
     assert len(choices) == 6 and len(least) == most
 
 
-def zeros(memory: np.ndarray, own: Parameters) -> int:
-    """Of the mask of a layer."""
-    return int(np.sum(memory[own.mask:own.mask + own.elements] == 0))
+def chosen(skip: str) -> dict[tuple[int, str], int]:
+    """How many zero weights each choice asks for."""
+    program = session(CHIP, "plain", "auto", skip=skip).program
+    return {key: choice.least
+            for key, choice in Choices(program.memory, program.recipe).chosen.items()}
+
+
+def test_what_may_be_left_out_decides():
+    """Zero weights are worth nothing without `elements`; without `outputs` errors that stream gain
+    nothing, so weights do earlier in BP, and WU has no other way."""
+    every, elements = chosen("all"), chosen("tiles,elements")
+    for skip in ("none", "tiles", "outputs", "tiles,outputs"):
+        assert chosen(skip) == {}
+        assert not streams(session(CHIP, "plain", "auto", skip=skip))
+    assert {key for key in every if key[1] == "WU"} == every.keys() - elements.keys() != set()
+    for (i, phase), least in elements.items():
+        gains = phase == "BP" and session(CHIP, "plain", "auto").program.layers[i].stride == 1
+        assert (least < every[i, phase]) if gains else (least == every[i, phase]), (i, phase)
+
+
+@pytest.mark.parametrize(("skip", "density", "few"), [
+    ("all", 0.1, True), ("all", 0.9, False), ("outputs", 0.9, True), ("elements", 0.1, False),
+    ("none", 0.1, False)])
+def test_weight_gradients_of_what_may_be_left_out(skip, density, few):
+    """Pruned weights where few are live, or where zeros of the map are worth nothing."""
+    rule = Pruning(density=((0, density),))
+    program = random_session(CHIP, seeds.generator("streams plain"), steps=STEPS,
+                             network=NETWORKS["plain"], prune=rule, skip=skip).program
+    assert Choices(program.memory, program.recipe).ways(1, "WU") == (few,)
 
 
 def test_elements_are_what_they_leave_out():

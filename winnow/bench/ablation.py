@@ -8,11 +8,13 @@ model. What is done is kept in a folder, from which an interrupted bench goes on
 import json
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from hdl.cache import digest
+from isa.registers import Unit
 from winnow import checkpoint, datasets, files, network, progress, train
 from winnow.bench import phases
 from winnow.bench.mechanisms import Variant, variants
@@ -66,7 +68,8 @@ class Result:
 
     @property
     def equal(self) -> bool:
-        """Every byte to the model's, weights and multiply-adds those of `saved_of_own.over`."""
+        """Every byte to the model's, weights those of `saved_of_own.over`, each multiply-add of its
+        operations done or left out."""
         return self.difference is None
 
 
@@ -124,9 +127,11 @@ class _Training:
                    key=lambda saved: saved.step, default=None)
 
     def memory(self, session: Session, step: int) -> np.ndarray:
-        """External memory of one of its sessions after so many steps."""
+        """External memory of one of its sessions after so many steps, and what that would have
+        chosen to stream."""
         memory = np.zeros(session.program.external.size, np.uint8)
         checkpoint.restore(session, memory, checkpoint.read(train.kept(self.folder, step)).memory)
+        session.choose_streams(memory)
         return memory
 
     def work(self, step: int) -> Round:
@@ -213,12 +218,23 @@ def _measure(folder: Path, step: int, variant: Variant, training: _Training, nam
     session = training.session_with(variant.skip)
     memory = training.memory(session, step)
     found = {"settings": _content(step, variant, training),
-             "live_weights": session.live_weights(memory)}
+             "live_weights": session.live_weights(memory),
+             "multiply_adds": _multiply_adds(session, memory)}
     measured = phases.one_step(session, training.work(step), memory, name=name, predict=False,
                                announce=announce, show=show)
     found["measured"] = measured.as_json()
     files.write_json(_path(folder, step, variant), found)
     return found
+
+
+def _multiply_adds(session: Session, memory: np.ndarray) -> int:
+    """Of all tensor operations of the next training step, by what streams in it."""
+    state = session.state(memory)
+    bits = state.streams if state else 0
+    operations = chain.from_iterable(
+        o.ways.rows[bits >> o.ways.number & 1] if o.ways else [o]
+        for o in session.program.training.operations)
+    return sum(o.multiply_adds for o in operations if o.unit is Unit.TENSOR)
 
 
 def _kept(folder: Path, step: int, variant: Variant, training: _Training) -> dict | None:
@@ -254,7 +270,7 @@ def _result(step: int, variant: Variant, training: _Training, found: dict, own: 
         {cause: counters[name] for cause, name in SKIPPED.items()},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
         counters["macs"] / (lanes * measured["cycles"]), measured["means"],
-        _difference(measured, base["measured"], own))
+        _difference(kept, base, own))
 
 
 def _saved(over: str, measured: dict, base: dict) -> Saved:
@@ -263,14 +279,14 @@ def _saved(over: str, measured: dict, base: dict) -> Saved:
     return Saved(over, operations, cycles, cycles / operations)
 
 
-def _difference(measured: dict, base: dict, own: str) -> str | None:
+def _difference(kept: dict, base: dict, own: str) -> str | None:
     """Where a step is not what the model says, or exact mechanisms change what they must not."""
+    measured, there = kept["measured"], kept["multiply_adds"]
     if measured["difference"]:
         return f"memory differs from the model: {measured['difference']}"
-    here, there = (sum(step["counters"][name] for name in ("macs", *SKIPPED.values()))
-                   for step in (measured, base))
+    here = sum(measured["counters"][name] for name in ("macs", *SKIPPED.values()))
     if here != there:
-        return f"{here:,} multiply-adds are done or left out, in {own} {there:,}"
-    if measured["weight_hash"] != base["weight_hash"]:
+        return f"{here:,} multiply-adds are done or left out, its operations have {there:,}"
+    if measured["weight_hash"] != base["measured"]["weight_hash"]:
         return f"weights are not those of {own}"
     return None

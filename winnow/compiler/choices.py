@@ -2,7 +2,8 @@
 out zeros of the map or pruned weights.
 
 Fixed by the recipe, or chosen on the device whenever masks are: a bit for each layer and phase, in
-one scalar register. Both ways are in the program then, under guards of which one holds.
+one scalar register. Both ways are in the program then, under guards of which one holds. What is
+zero or dead is only worth something where the recipe's `skip` has it.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from isa.config import LANES, Config
 from isa.memmap import Control
+from isa.registers import Skip
 from sim.slots import spread
 from winnow.compiler.memory import Memory, Parameters
 from winnow.compiler.recipe import Recipe
@@ -55,19 +57,21 @@ class Choices:
         if (layer, phase) in self.chosen:
             return False, True
         if phase == "WU":
-            rule = self.recipe.prune
-            return (bool(rule) and rule.density[-1][1] <= FEW,)
+            rule, skips = self.recipe.prune, self.recipe.skips
+            few = bool(rule) and (Skip.ELEMENTS not in skips or rule.density[-1][1] <= FEW)
+            return (few and Skip.OUTPUTS in skips,)
         return (self.recipe.stream == "weights" and self._may(layer),)
 
     @cached_property
     def chosen(self) -> dict[tuple[int, str], Choice]:
         """What the device chooses."""
-        if self.recipe.stream != "auto":
+        skips = self.recipe.skips
+        if self.recipe.stream != "auto" or Skip.ELEMENTS not in skips:
             return {}
         phases = PHASES[:1] if self.recipe.skipping else PHASES
         limits = {(i, phase): limit for phase in phases for i in range(len(self.memory.parameters))
                   if self._may(i) and (limit := self._limit(i, phase))}
-        if not (self.recipe.skipping or self._is_known()):
+        if Skip.OUTPUTS in skips and not (self.recipe.skipping or self._is_known()):
             limits |= {(i, "WU"): own.elements - int(FEW * own.layer.weights)
                        for i, own in enumerate(self.memory.parameters) if self._is_first(i)}
         # In the order of a step (FP, the others from the last layer) the walk through bits goes on.
@@ -88,6 +92,11 @@ class Choices:
             text.line(f"li r{least}, {choice.least}")
             text.line(f"skip lt, r{zeros}, r{least}, +1")
             text.line(f"addi r{register}, r{register}, {1 << choice.number}")
+
+    def bits(self, memory: np.ndarray) -> int:
+        """What `choose` has left of all layers when the masks in external memory were chosen."""
+        return sum(1 << choice.number for (i, _), choice in self.chosen.items()
+                   if zeros(memory, self.memory.parameters[i]) >= choice.least)
 
     def _may(self, i: int) -> bool:
         """Whether weights of a layer can stream and be zero: convolutions without a bias, whose
@@ -116,7 +125,7 @@ class Choices:
         """How many weights have to be zero for the stream of weights to be the faster one; 0 if it
         never is."""
         own = self.memory.parameters[i]
-        maps = _maps(self.config, own.layer, phase)
+        maps = _maps(self.config, own.layer, phase, self.recipe.skips)
         for step in range(STEPS, 0, -1):
             density = step / STEPS
             if _weights(self.config, own.layer, phase, density) < maps:
@@ -124,11 +133,17 @@ class Choices:
         return 0
 
 
-def _maps(config: Config, layer: Layer, phase: str) -> float:
-    """Cycles of a pixel of the outputs where the map, or the errors, stream."""
+def zeros(memory: np.ndarray, own: Parameters) -> int:
+    """How many weights of a layer its mask in external memory prunes."""
+    return own.elements - np.count_nonzero(memory[own.mask:own.mask + own.elements])
+
+
+def _maps(config: Config, layer: Layer, phase: str, skips: Skip) -> float:
+    """Cycles of a pixel of the outputs where the map, or the errors, stream; zero elements are left
+    out of `skips`, dead outputs perhaps."""
     dense = layer.tiles * LANES * LANES / config.macs_per_cycle
     if phase == "BP":
-        return dense if layer.stride > 1 else OUTPUTS * dense
+        return OUTPUTS * dense if layer.stride == 1 and Skip.OUTPUTS in skips else dense
     words = min(config.slot, layer.input.blocks)
     return dense * _slot(config.reach, words, DENSITY) / words
 

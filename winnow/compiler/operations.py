@@ -1,9 +1,18 @@
 """Operations before they have addresses: unit, registers that name buffers, words touched."""
 
 from dataclasses import dataclass, field
+from math import prod
 
+from isa.config import LANES, TREES
 from isa.instructions import Guard
-from isa.registers import ADDRESS_BITS, TENSOR_STREAMS, Unit
+from isa.registers import (
+    ADDRESS_BITS,
+    BLOCKS,
+    POSITIONS,
+    REDUCTION,
+    TENSOR_STREAMS,
+    Unit,
+)
 
 
 @dataclass(eq=False)
@@ -77,6 +86,15 @@ class Operation:
     def buffers(self) -> list[Buffer]:
         known = getattr(self.guard, "known", None)
         return self.reads + self.writes + ([known] if known else [])
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of a tensor operation, with nothing left out."""
+        counts = {"groups": 1, "cores": 1}
+        for name in ("positions", "reduction", "blocks", "groups"):
+            counts |= self.registers.get(f"tensor.{name}", {})
+        loops = *POSITIONS, *REDUCTION, *BLOCKS, "groups", "cores"
+        return LANES * TREES * prod(counts.get(loop, 1) for loop in loops)
 
 
 @dataclass(frozen=True)
