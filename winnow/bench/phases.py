@@ -115,18 +115,17 @@ def one_step(session: Session, work: Round, memory: np.ndarray, *, name: str | N
         return _step(session, driver, chip.memory, model.memory, predict)
 
 
-def trained(given: Session, steps: int) -> np.ndarray:
+def trained(session: Session, steps: int) -> np.ndarray:
     """External memory after so many steps, of which nothing is left out: that is faster."""
-    program = given.program
+    program = session.program
     dense = TrainingProgram(program.config, program.network, replace(program.recipe, skip="none"))
-    session, model = Session(dense, given.dataset, given.seed), ModelDevice(
+    session, model = Session(dense, session.dataset, session.seed), ModelDevice(
         program.config, program.external.size)
     session.place(model.memory)
     for first in range(0, steps, dense.round_steps):
         images = session.orders[0][first:min(first + dense.round_steps, steps)]
         session.load(model.memory, Round(images, dense.recipe.rate(0)))
         Driver(model).execute(dense.address("program"))
-    given.choose_streams(model.memory)
     return model.memory
 
 
