@@ -6,7 +6,15 @@ import numpy as np
 from isa.config import Config
 from isa.formats import FormatCode
 from isa.memmap import Trap
-from isa.registers import AuxMode, Skip, StatsMode, Unit
+from isa.registers import (
+    COUNT_BITS,
+    REDUCTION,
+    REDUCTION_BITS,
+    AuxMode,
+    Skip,
+    StatsMode,
+    Unit,
+)
 from sim import cycles, tensor
 from sim.outcome import Outcome
 from verif import bench, seeds
@@ -308,7 +316,7 @@ def _counts():
 
     return registers(
         positions={p: below(4095) for p in ("p0", "p1", "p2")} | {"cores": below(15)},
-        reduction={f"r{i}": below(4095) for i in range(4)},
+        reduction={r: below((1 << REDUCTION_BITS.get(r, COUNT_BITS)) - 1) for r in REDUCTION},
         blocks={f"b{i}": below(4095) for i in range(4)}, groups={"groups": below(15)})
 
 

@@ -134,7 +134,9 @@ class CoreTiles(wiring.Component):
     def _remember(self, m, zeros, words, tile):
         """What is remembered of tiles; without room for a zero tile only where it is dropped."""
         registers = self.registers
-        alone = registers.positions.cores == 1 if self.config.slot == 1 else 1
+        alone = 1
+        if self.config.slot == 1:
+            alone = (registers.positions.cores == 1) & ~registers.mode.gate
         for i, loop in enumerate(BLOCKS):
             step, runs = registers[f"stationary_{loop}"], registers.blocks[loop] != 1
             moves = step.stride.any() | step.dy.any() | step.dx.any()
