@@ -55,7 +55,8 @@ class GatedNetwork(FloatNetwork):
                 for mine, is_open in parts)
         y, norm = self._norm(layer.name, y)
         live = y > 0 if layer.relu else np.ones(y.shape, bool)
-        y, pool = pooling.largest(y * live, layer.pool)
+        window = Window(layer.pool) if isinstance(layer.pool, int) else layer.pool
+        y, pool = pooling.largest(y * live, window)
 
         def backward(g):
             g = norm(pool(g) * live)
