@@ -82,6 +82,9 @@ class Simulation:
             inputs = [self._row(cell.pins.get(pin, "1'bx")) for pin in gate.inputs]
             for pin, function in gate.outputs.items():
                 if pin in cell.pins:
+                    if gate.keeps:
+                        raise SynthesisError(f"cell {cell.kind} keeps its state: only pipelines "
+                                             "can be run in all cycles at once")
                     if gate.next_state:
                         function = _registered(gate.next_state, function)
                     steps.append((function, inputs, self._row(cell.pins[pin]),
@@ -179,7 +182,7 @@ class Simulation:
 
 
 def _registered(next_state, output):
-    return lambda *inputs: output(next_state(*inputs))
+    return lambda *inputs: output(next_state(*inputs, inputs[0]))  # it does not keep its state
 
 
 def _same(row: Bits) -> Bits:

@@ -26,7 +26,8 @@ class Gate:
     ----------
     inputs : pins, in the order of the functions' arguments, without the clock of a flip-flop
     outputs : function of each output pin; of a flip-flop one of its state
-    next_state : of a flip-flop, else None
+    next_state : of a flip-flop, of its inputs and its state, else None
+    keeps : of a flip-flop: its next state depends on its state
     clock : the clock pin of a flip-flop, else None
     capacitance : of each input pin, the clock among them, in the library's unit
     """
@@ -34,6 +35,7 @@ class Gate:
     inputs: tuple[str, ...]
     outputs: dict[str, Function]
     next_state: Function | None
+    keeps: bool
     clock: str | None
     capacitance: dict[str, float]
 
@@ -137,17 +139,19 @@ def _gate(name: str, body: str) -> Gate:
     if not state:
         arguments = tuple(inputs)
         return Gate(arguments, {pin: function(said, arguments) for pin, said in functions.items()},
-                    None, None, capacitance)
+                    None, False, None, capacitance)
     clock = _attribute(body, "clocked_on")
     if clock not in inputs or _attribute(body, "clear") or _attribute(body, "preset"):
         raise SynthesisError(f"cell {name}: only flip-flops on the rising edge of a pin, without "
                              "clear and preset, can be simulated")
     arguments = tuple(pin for pin in inputs if pin != clock)
     held = {state[1]: "Q", state[2]: "!Q"}
+    following = _attribute(body, "next_state")
     return Gate(arguments,
                 {pin: function(held.get(said.strip(" ()"), said), ("Q",))
                  for pin, said in functions.items()},
-                function(_attribute(body, "next_state"), arguments), clock, capacitance)
+                function(following, (*arguments, state[1])),
+                re.search(rf"\b{state[1]}\b", following) is not None, clock, capacitance)
 
 
 def _attribute(text: str, name: str) -> str | None:

@@ -80,3 +80,20 @@ def test_what_cannot_be_run(library):
     with pytest.raises(SynthesisError, match="2 instances"):
         netlist.read("\nmodule top(a);\n  INV u (\n    .A(a)\n  );\n  INV # (\n  );\nendmodule\n",
                      "top")
+
+
+def test_a_flip_flop_with_an_enable(library):
+    """It is given what it holds, and cannot be run."""
+    text = library.path.read_text().replace('next_state : "D"', 'next_state : "(D&E) | (IQ&!E)"')
+    text = text.replace("pin (D) {", "pin (E) { direction : input; capacitance : 0.001; }\n"
+                                     "pin (D) {")
+    kinds = gates.gates(text, {"DFF"})
+    d, e, q = (np.uint64(bits) for bits in (0b1100, 0b1010, 0b0101))
+    assert kinds["DFF"].inputs == ("E", "D")
+    assert kinds["DFF"].next_state(e, d, q) == (d & e) | (q & ~e)
+    found = netlist.read("\nmodule top(clk, a, b, y);\n  input clk;\n  input a;\n  input b;\n"
+                         "  output y;\n  DFF u (\n    .CK(clk ),\n    .D(a ),\n    .E(b ),\n"
+                         "    .Q(y )\n  );\nendmodule\n", "top")
+    with pytest.raises(SynthesisError, match="DFF keeps its state"):
+        Simulation(found, kinds)
+    assert "y" in Simulation(found, kinds, held=True).sources
