@@ -18,10 +18,11 @@ from winnow.compiler import (
 from winnow.compiler.cuts import Cuts, Need, hull
 from winnow.compiler.drains import GROUP_WORDS, Beside
 from winnow.compiler.forming import Formed, Forming, Pass
+from winnow.compiler.gating import weights as gating
 from winnow.compiler.learning import Learning
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import Step, TileError
+from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.compiler.weight_streams import StreamedWeights
 from winnow.graph import Layer, Map
@@ -135,8 +136,8 @@ class Backward(Pass):
                 continue
             errors.append(0 if layer.is_last else self.forming.error_words(
                 r, self._reached(layer, part, outputs)))
-            weights.append((3 if self.memory.gates[r] else 1) * self.memory.parameters[r].place(
-                outputs, part).words)
+            times = gating.TIMES if self.memory.gates[r] else 1
+            weights.append(times * self.memory.parameters[r].place(outputs, part).words)
         raw = own * self.config.raw_words
         if cuts.pieces > 1:
             pieces = (sum(errors) + sum(weights) + 2 * raw) * cuts.pieces
@@ -252,11 +253,8 @@ class Backward(Pass):
             if r not in errors:
                 form = self.forming.gated_error if self.memory.gates[r] else self.forming.error
                 errors[r] = form(r, self._reached(self.graph.layers[r], part))
-        for r in readers:
-            if self.memory.gates[r] and r not in weights:
-                raise TileError(f"{self.graph.layers[r].name} BP: its weights do not stay in the "
-                                f"scratchpad of configuration {self.config.name}: it cannot be "
-                                f"gated")
+            if r not in weights:
+                self.step.refuse_gate(r, "its weights, twice,")
         weights = {r: weights.get(r) or self.step.weights(r, part=part) for r in readers}
         first = readers[0]
         for stream in self.step.ways(first, "BP", first in self._streamed):
@@ -319,9 +317,7 @@ class Backward(Pass):
             if element:
                 self.emit(constant.raw(self.config, f"sums of {layer.name}", element,
                                        self.memory.identity, sums[0].before), tag(r, "BP"))
-            if self.memory.gates[r]:
-                raise TileError(f"{layer.name} BP: its errors do not fit the scratchpad of "
-                                f"configuration {self.config.name} whole: it cannot be gated")
+            self.step.refuse_gate(r, "its errors, twice,")
             for blocks, here in zip(outputs, sums, strict=True):
                 error = self.forming.error(r, self._reached(layer, part, blocks))
                 w = self.step.weights(r, blocks, part)

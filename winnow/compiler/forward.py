@@ -17,12 +17,10 @@ from winnow.compiler import (
 from winnow.compiler.cuts import Cuts, Need, common, hull, most_pieces, pieces
 from winnow.compiler.drains import Gate, Sums
 from winnow.compiler.forming import Pass
+from winnow.compiler.gating import weights as gating
 from winnow.compiler.operations import Buffer
-from winnow.compiler.step import TileError
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.graph import Layer, Map
-
-GATED = 3  # times the weights of a gated layer: as they are, and as two halves
 
 
 class Forward(Pass):
@@ -90,7 +88,7 @@ class Forward(Pass):
         formed = self.forming.form_words(made, piece, False, slots=True)
         written = sum(out.words(self.graph.layers[i].output) for i, out in outputs.items())
         weights = sum(self.memory.parameters[i].place(out.blocks, piece).words
-                      * (GATED if self.memory.gates[i] else 1)
+                      * (gating.TIMES if self.memory.gates[i] else 1)
                       for i, out in outputs.items() if self.graph.layers[i].learns)
         written += sum(out.words(self.graph.layers[i].output) for i, out in outputs.items()
                        if self.memory.gates[i])
@@ -174,7 +172,7 @@ class Forward(Pass):
             for i, y in results.items():
                 w = weights.get(i)
                 if not w and layers[i].learns:
-                    self._check_gate(i)
+                    self.step.refuse_gate(i, "its weights, twice,")
                     w = self.step.weights(i, outputs[i].blocks, part)
                 self._convolve(i, tiles[part], w, y, sums[i][n], len(parts) == 1, tag(i, "FP"),
                                gates.get(i))
@@ -187,12 +185,6 @@ class Forward(Pass):
                 self.step.store(y, self.memory.outputs[i], outputs[i])
             if i in gates and self.training:
                 self.step.store(gates[i], self.memory.gates[i], outputs[i])
-
-    def _check_gate(self, i: int) -> None:
-        """`TileError` where the weights of a gated layer do not stay."""
-        if self.memory.gates[i]:
-            raise TileError(f"{self.graph.layers[i].name}: its weights, {GATED} times, do not fit "
-                            f"configuration {self.config.name} beside a map: it cannot be gated")
 
     def _convolve(self, i: int, x: Tile, weights: Buffer | None, y: Tile | None, sums: Sums,
                   statistics: bool, tag: int, gates: Tile | None) -> None:

@@ -1,6 +1,6 @@
 """Weight gradients and the update of weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,7 +10,6 @@ from winnow.compiler import gradients, live, moves, scores, turned, update
 from winnow.compiler.cuts import Cuts, Need, hull, most_pieces, pieces
 from winnow.compiler.drains import GROUP_WORDS, Sums
 from winnow.compiler.forming import Pass
-from winnow.compiler.gating.rule import Groups
 from winnow.compiler.memory import Place
 from winnow.compiler.numbers import Numbers
 from winnow.compiler.operations import Buffer, Chosen, Operation
@@ -307,24 +306,14 @@ class Learning(Pass):
             through = self.forming.opened(i, dy, output) if gated else dy
             operations = turned.weight_gradient(self.config, layer, x, through, rows, found, scale,
                                                 sums, kernel, live)
-            for pairs in self._bases(gated, output.blocks, share.inputs.blocks) if gated else []:
+            for pairs in gated.bases(output.blocks, share.inputs.blocks) if gated else []:
                 operations += turned.weight_gradient(self.config, layer, x, dy, rows, found, scale,
-                                                     base, kernel, live, pairs)
+                                                     base, kernel, live, Pairs(*pairs))
             return operations, turned.passes_of(x, len(rows))
         return [gradients.weight_gradient(
             self.config, layer, x.flat if layer.is_linear else x, dy, rows, found, scale, sums,
             kernel)], gradients.passes_of(len(rows), layer.output.width, x.images,
                                          self.layouts.errors.together)
-
-    @staticmethod
-    def _bases(groups: Groups, outputs: range, inputs: range) -> Iterator[Pairs]:
-        """Of some output blocks and blocks of channels, those that are base to one another."""
-        for group in range(groups.count):
-            mine, of = groups.outputs_of(group, outputs), groups.inputs_of(group)
-            first, stop = max(of.start, inputs.start), min(of.stop, inputs.stop)
-            if mine and first < stop:
-                yield Pairs(range(mine.start - outputs.start, outputs.stop - outputs.start,
-                                  groups.count), range(first - inputs.start, stop - inputs.start))
 
     def _cleared(self, sums: Sums) -> Sums:
         """Sums that begin with zero, and not with the first job."""

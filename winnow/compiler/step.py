@@ -192,6 +192,12 @@ class Step:
         return StreamedWeights.new(self.config, self.graph.layers[layer],
                                    phase == "BP").buffer.words
 
+    def refuse_gate(self, layer: int, what: str) -> None:
+        """`TileError` where a layer is gated: `what` the gates take does not stay in one piece."""
+        if self.memory.gates[layer]:
+            raise TileError(f"{self.graph.layers[layer].name}: {what} do not fit the scratchpad of "
+                            f"configuration {self.config.name} whole: the layer cannot be gated")
+
     def gated(self, layer: int, weights: Buffer) -> Buffer:
         """Weights as FP and BP of a layer take them: those of a gated one twice."""
         groups = self.memory.parameters[layer].groups

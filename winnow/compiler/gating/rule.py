@@ -1,5 +1,6 @@
 """How layers are gated."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from winnow.errors import UserError
@@ -50,12 +51,15 @@ class Groups:
         """Blocks of a group."""
         return self.inputs // self.count
 
-    def inputs_of(self, group: int) -> range:
-        return range(group * self.size, (group + 1) * self.size)
-
-    def outputs_of(self, group: int, blocks: range) -> range:
-        """Those of some output blocks whose base a group is."""
-        return range(blocks.start + (group - blocks.start) % self.count, blocks.stop, self.count)
+    def bases(self, outputs: range, inputs: range) -> Iterator[tuple[range, range]]:
+        """Of some output blocks and input blocks those that are base to one another, numbered from
+        the first of these: evenly apart, and side by side."""
+        for group in range(self.count):
+            first = max(group * self.size, inputs.start)
+            stop = min((group + 1) * self.size, inputs.stop)
+            mine = range((group - outputs.start) % self.count, len(outputs), self.count)
+            if mine and first < stop:
+                yield mine, range(first - inputs.start, stop - inputs.start)
 
     @property
     def sweeps(self) -> list[tuple[int, int, int]]:

@@ -8,6 +8,8 @@ from winnow.compiler.operations import Buffer, Operation
 from winnow.compiler.vector import E4M3, ONE, ZERO, Stream, X, along, row, vector
 from winnow.graph import Layer
 
+TIMES = 3  # the weights of a gated layer in the scratchpad: as they are, and both halves
+
 
 @dataclass(frozen=True)
 class GatedWeights:
