@@ -34,8 +34,10 @@ def cifar16(train: int | None = None, test: int | None = None) -> Dataset:
 
 
 def sessions(dataset: Dataset, net: str, chip: str, recipe: Recipe, seeds) -> list[Session]:
-    """On a chip without slots: the model is faster, the bits are the same (test_layouts.py)."""
-    program = TrainingProgram(config.named(chip).with_(slot=1, reach=0),
+    """On a chip without slots: the model is faster, the bits are the same (test_layouts.py). Gates
+    need slots."""
+    wanted = config.named(chip)
+    program = TrainingProgram(wanted if recipe.gate else wanted.with_(slot=1, reach=0),
                               datasets.network_for(network.named(net), dataset), recipe)
     return [Session(program, dataset, seed) for seed in seeds]
 
@@ -74,6 +76,27 @@ def trained(session: Session) -> Trained:
         return Trained(model.test_accuracy(bar), late([point.loss for point in model.curve]),
                        _zero(weights.ravel()), _zero(weights.reshape(-1, TREES * LANES)),
                        skipped / (done + skipped))
+
+
+class Gated(NamedTuple):
+    """What became of a run with gates: test accuracy, the share of the gates that were open in the
+    last step, and the share of the multiply-adds of training that were done, zeros left out."""
+
+    accuracy: float
+    opened: float
+    done: float
+
+
+def gated(session: Session) -> Gated:
+    """A whole run on the model."""
+    with on_the_model(session) as (model, bar):
+        counts = {name: count for name, count in model.counters.items()
+                  if name == "macs" or name.startswith("skipped")}
+        words = [model.device.memory[g.address:g.address + WORD_BYTES * g.shape.words
+                                     * session.program.recipe.batch]
+                 for g in session.program.memory.gates if g]
+        return Gated(model.test_accuracy(bar), float(np.mean(np.concatenate(words) != 0)),
+                     counts["macs"] / sum(counts.values()))
 
 
 def _words(session: Session, memory: np.ndarray) -> np.ndarray:

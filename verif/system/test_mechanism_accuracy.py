@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from verif.system import paired
-from verif.system.studies import SEEDS, Trained, study, trained
+from verif.system.studies import SEEDS, Gated, Trained, gated, study, trained
+from winnow.compiler.gating.rule import Gating
 from winnow.compiler.pruning.rule import Pruning
 
 LASSO = Pruning("group", ((0, 0.36),), shrink=1.0)  # regrown groups are not zero at the end
@@ -67,3 +68,14 @@ def test_gradient_skipping():
     for how, run in found.items():
         print(f"{how}: {run.accuracy:.2%}, {run.skipped:.1%} of the multiply-adds left out")
     assert np.all(np.diff([found[how].skipped for how in SKIPPING if "random" in how]) > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.8, 0.5, 0.3])
+def test_gating(rate):
+    """One seed of ResNet-8 at each share of open gates."""
+    (run,) = study("resnet8", [0], gate=Gating(rate))
+    found = Gated(*paired.kept(gated, run))
+    print(f"\n{found.opened:.1%} of the gates open: {found.accuracy:.2%}, {found.done:.1%} of the "
+          f"multiply-adds done")
+    assert found.opened == pytest.approx(rate, abs=0.1)
