@@ -19,6 +19,7 @@ from winnow.network import Conv, Linear, Network, Residual, Shape, Window
 from winnow.session import Session
 
 CHIP = Config("gates", cores=2, banks=16, scratchpad_kib=256, slot=4, reach=2)
+TINY = CHIP.with_(scratchpad_kib=64)  # bands everywhere
 LEARNED = ("weights", "masters", "moments")
 GATED = ("b", "c", "d", "s")  # layers of `NETWORK` that are
 NETWORK = Network("gated", Shape(3, 9, 8), (
@@ -125,7 +126,7 @@ def learned(made: Session, memory: np.ndarray) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("options", [{}, {"skip_images": "random:0.4", "batch": 16},
                                      {"scaling": "dynamic"}])
-@pytest.mark.parametrize("config", [CHIP, named("bench")], ids=["gates", "bench"])
+@pytest.mark.parametrize("config", [CHIP, TINY, named("bench")], ids=["gates", "tiny", "bench"])
 def test_open_gates_change_no_bit(config, options):
     """Before the thresholds move all gates are open: sums in two parts, errors twice."""
     options = {"steps": 4, "config": config, **options}

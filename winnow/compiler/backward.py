@@ -112,9 +112,10 @@ class Backward(Pass):
 
     def _cut(self, made: Map, keep: bool) -> tuple[Cuts, list[range]]:
         layers = [self.graph.layers[r] for r in made.readers]
-        split = not layers[0].is_last
-        most = Cuts(made.shape.blocks, made.shape.height,
-                    max(layer.output.blocks for layer in layers) if split else 1)
+        gated = any(self.memory.gates[r] for r in made.readers)  # their weights stay
+        most = Cuts(1 if gated else made.shape.blocks, made.shape.height,
+                    1 if gated or layers[0].is_last else max(
+                        layer.output.blocks for layer in layers))
         return self.step.cut(f"{made.name} BP", made.readers, most,
                              lambda cuts, images: self._need(made, keep, cuts, images),
                              self.layouts.errors.together)

@@ -67,10 +67,12 @@ class Forward(Pass):
     def _cut(self, made: Map) -> tuple[Cuts, list[range]]:
         layers = [self.graph.layers[i] for i in made.readers]
         names = ", ".join(layer.name for layer in layers)
+        gated = any(self.memory.gates[i] for i in made.readers)  # their weights stay
         most = Cuts(
-            chunks=1 if layers[0].is_last else max(layer.output.blocks for layer in layers),
+            chunks=1 if gated or layers[0].is_last else max(
+                layer.output.blocks for layer in layers),
             bands=max(layer.output.height for layer in layers),
-            pieces=1 if any(layer.pool for layer in layers) else most_pieces(
+            pieces=1 if gated or any(layer.pool for layer in layers) else most_pieces(
                 made.shape, layers[0].is_linear))
         together = self.layouts.errors.together if self._streams(made) else 1
         return self.step.cut(f"{made.name}, read by {names}", made.readers, most,
