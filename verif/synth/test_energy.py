@@ -136,7 +136,7 @@ def test_sums_of_work_are_the_models(steps):
     seen = set()
 
     def compare(phase, operation, words):
-        sums, _ = operands.product(operation.stream, operation.tiles, words)
+        sums, _ = operands.product(*operation.parts[0], words)
         number = len(seen) % operation.blocks
         found = work.block(operation, words, number)
         total, touched = _totals(found, operation.positions)

@@ -351,10 +351,12 @@ class Step:
 
     def cores(self, layer: int) -> int | None:
         """How many cores a group has at most in FP and BP of a layer. A group leaves out a tile
-        where none of its cores has one: where tiles are pruned, or zero since bases differ, each
-        core is a group."""
+        where none of its cores has one: where tiles are pruned each core is a group; of a gated
+        layer cores of a group have inputs of one base in BP."""
         rule, own = self.rules.recipe.prune, self.memory.parameters[layer]
-        return 1 if own.groups or (own.mask is not None and rule.of_tiles) else None
+        if own.mask is not None and rule.of_tiles:
+            return 1
+        return own.groups.size if own.groups else None
 
     def weights(self, layer: int, outputs: range | None = None, part: Part | None = None) -> Buffer:
         """Weights of a layer, filled: between some output blocks and a part of what it reads."""
