@@ -180,7 +180,7 @@ def _tensor():
         ("mask", 1, U, 0, "an output whose mask element is zero is written as +0"),
         ("stats", 2, U, 0, "StatsMode"),
         ("skip", 3, U, 0, "Skip"),
-        ("gate", 1, U, 0, "behind the first round of r4 only positions that pass a threshold")), \
+        ("gate", 1, U, 0, "behind the first round of r4 only what passes a threshold; slot > 1")), \
         "formats and the work of the drain"
     yield "depth", pack(("passes", 32, U, 0, "passes already in the sums that aux adds")), \
         "what the bound on the reduction starts from"

@@ -125,7 +125,8 @@ class Operation:
             or not (mode["bias"] or mode["relu"] or mode["stochastic"]),
             self._has_mode(*self.formats),
             not mode["stats"] or (fp8 and self._has_mode(*factors(mode))),
-            not mode["gate"] or (fp8 and self.cores == 1 and not self.merge),
+            not mode["gate"] or (self.config.slot > 1 and fp8 and self.cores == 1
+                                 and not self.merge),
             not mode["gate"] or not (mode["aux"] or mode["mask"] or mode["turn_output"]
                                      or mode["stats"] == StatsMode.NORM),
         ):

@@ -152,7 +152,8 @@ class Checks(wiring.Component):
             mode.stats > max(StatsMode),
             raw & (mode.bias | mode.relu | mode.stochastic),
             mode.gate & (~fp8 | (cores != 1) | registers.groups.merge | mode.aux.any() | mode.mask
-                         | mode.turn_output | norm | skips(registers, Skip.OUTPUTS)),
+                         | mode.turn_output | norm | skips(registers, Skip.OUTPUTS)
+                         | (self.config.slot == 1)),
             *self._skip(registers),
         ]
         most = sum(f is E5M2 for f in MODES[self.config.mode])

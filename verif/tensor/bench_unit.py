@@ -204,15 +204,16 @@ def slots():
 
 
 def gates():
-    """Operations with a gate that break a rule."""
+    """Operations with a gate that break a rule: all of them without slots."""
+    if CONFIG.slot == 1:
+        return [{"mode": {"gate": 1}}]
     modes = [{"mask": 1}, {"aux": AuxMode.RAW}, {"aux": AuxMode.ELEMENT}, {"output": 2},
              {"output": 3}, {"stats": StatsMode.NORM}, {"turn_output": 1}]
     rows = [{"mode": {"gate": 1, **mode}} for mode in modes]
     rows.append({"mode": {"gate": 1}, "groups": {"groups": 1, "merge": 1}})
     if CONFIG.cores > 1:
         rows.append({"mode": {"gate": 1}, "positions": {"cores": 2}})
-    if CONFIG.slot > 1:
-        rows.append({"mode": {"gate": 1, "skip": Skip.OUTPUTS}})
+    rows.append({"mode": {"gate": 1, "skip": Skip.OUTPUTS}})
     return rows
 
 
@@ -266,7 +267,7 @@ async def traps(dut):
                                mode={"stats": StatsMode.SQUARE})),
         (Trap.ADDRESS, changed(bias__base={"address": CONFIG.words - 3}, mode={"bias": 1})),
         *((Trap.ADDRESS, changed(**{f"{name}__base": {"address": CONFIG.words}}, mode={"gate": 1}))
-          for name in ("gate", "threshold")),
+          for name in ("gate", "threshold") if CONFIG.slot > 1),
     ):
         if cause == Trap.DEPTH and CONFIG.max_passes > 3 * 4095**3:
             continue

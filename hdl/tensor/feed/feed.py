@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -54,7 +54,8 @@ class Feed(wiring.Component):
     skipped : likewise, zero elements that are left out, if `slot` is above 1
     take : by core, bit by lane: with `fed.valid`, it has an element; likewise
     dead : by core, dead outputs that are left out with this cycle, likewise
-    closed : by core, words of its tile that are left out with this cycle: their gate is closed
+    closed : by core, words of its tile that are left out with this cycle: their gate is closed;
+        none if `slot` is 1
     sums, poison : by core, of `Gate`
     read_bank, read_position : of the drain
     open : bit by core: in the cycle after it, the gate of that position
@@ -123,7 +124,7 @@ class Feed(wiring.Component):
             self.works.eq(groups.works),
         ]
         feeds = [GroupFeed(config=config) for _ in cores]
-        gates = [Gate(config=config) for _ in cores]
+        gates = [Gate(config=config) for _ in cores if config.slot > 1]
         tiles = [CoreTiles(config=config) for _ in cores]
         for i in cores:
             self._add(m, i, "group_feed", feeds[i], groups.leads[i])
@@ -145,9 +146,10 @@ class Feed(wiring.Component):
                 self.complete_all[i].eq(feeds[i].complete_all),
                 self.untouched[i].eq(feeds[i].untouched),
             ]
+            shut = Const(0)
             if config.slot > 1:
                 m.d.comb += self.skipped[i].eq(feeds[i].skipped)
-            shut = self._gate(m, i, gates[i], feeds[i], groups.leads[i])
+                shut = self._gate(m, i, gates[i], feeds[i], groups.leads[i])
             self._present(m, i, tiles[i])
             self._lead(m, i, groups, feeds, tiles, shut)
         for i, feed in enumerate(feeds):
@@ -161,13 +163,14 @@ class Feed(wiring.Component):
         traps = [part.trap for part in (*feeds, *tiles)]
         traps += [gate.trap & self.registers.mode.gate & groups.leads[i]
                   for i, gate in enumerate(gates)]
-        lives = [None] * config.cores
         if config.slot > 1:
             live = self._live(m, groups, feeds)
             traps.append(live.trap)
-            lives = live.port
-        for i in cores:
-            self._share(m, feeds[i].stream, lives[i], gates[i].port, self.stream[i])
+            for i in cores:
+                self._share(m, feeds[i].stream, live.port[i], gates[i].port, self.stream[i])
+        else:
+            for i in cores:
+                connect(m, feeds[i].stream, flipped(self.stream[i]))
         m.d.comb += self.trap.eq(Cat(traps).any())
         return m
 
@@ -194,13 +197,11 @@ class Feed(wiring.Component):
         ]
         m.d.sync += answer.eq(Mux(self.read_bank, *reversed(gate.open)).bit_select(
             self.read_position, 1))
-        closed = feed.valid & shut
-        if self.config.slot > 1:
-            m.d.comb += [*(to.eq(of) for to, of in zip(feed.open, gate.open, strict=True)),
-                         self.closed[i].eq(Mux(skips(self.registers, Skip.ELEMENTS), feed.closed,
-                                               closed))]
-        else:
-            m.d.comb += self.closed[i].eq(closed)
+        m.d.comb += [
+            *(to.eq(of) for to, of in zip(feed.open, gate.open, strict=True)),
+            self.closed[i].eq(Mux(skips(self.registers, Skip.ELEMENTS), feed.closed,
+                                  feed.valid & shut)),
+        ]
         return shut
 
     def _live(self, m, groups, feeds):
@@ -228,35 +229,25 @@ class Feed(wiring.Component):
 
     def _share(self, m, words, masks, thresholds, port):
         """Gives the port of a core to its thresholds, which ask once a block, then to the stream,
-        then to its masks, if there are any; never two of these in an operation."""
+        then to its masks; never two of these in an operation."""
         registers = self.registers
         first = thresholds.request.valid & registers.mode.gate
-        asks, others = first | words.request.valid, [thresholds]
+        masked = masks.request.valid & skips(registers, Skip.OUTPUTS)
         m.d.comb += [
-            port.request.valid.eq(asks),
-            port.request.payload.eq(Mux(first, thresholds.request.payload, words.request.payload)),
-            words.valid.eq(port.valid),
-            words.request.ready.eq(port.request.ready & ~first),
+            port.request.valid.eq(first | words.request.valid | masked),
+            port.request.payload.eq(Mux(first, thresholds.request.payload, Mux(
+                words.request.valid, words.request.payload, masks.request.payload))),
             thresholds.request.ready.eq(port.request.ready),
+            words.request.ready.eq(port.request.ready & ~first),
+            masks.request.ready.eq(port.request.ready & ~words.request.valid),
+            port.wide.eq(words.request.valid & words.wide & ~first),
+            words.valid.eq(port.valid),
+            *(to.eq(of) for name in ("data", "zeros")
+              for to, of in zip(getattr(words, name), getattr(port, name), strict=True)),
         ]
-        data, zeros = port.data, port.zeros
-        if masks is None:
-            m.d.comb += [words.data.eq(data), words.zeros.eq(zeros)]
-        else:
-            asks |= masks.request.valid & skips(registers, Skip.OUTPUTS)
-            m.d.comb += port.request.valid.eq(asks)
-            with m.If(~first & ~words.request.valid):
-                m.d.comb += port.request.payload.eq(masks.request.payload)
-            m.d.comb += [
-                masks.request.ready.eq(port.request.ready & ~words.request.valid),
-                port.wide.eq(words.request.valid & words.wide & ~first),
-                *(to.eq(of) for name in ("data", "zeros")
-                  for to, of in zip(getattr(words, name), getattr(port, name), strict=True)),
-            ]
-            others.append(masks)
-            data, zeros = port.data[0], port.zeros[0]
-        for other in others:
-            m.d.comb += [other.valid.eq(port.valid), other.data.eq(data), other.zeros.eq(zeros)]
+        for other in (thresholds, masks):
+            m.d.comb += [other.valid.eq(port.valid), other.data.eq(port.data[0]),
+                         other.zeros.eq(port.zeros[0])]
 
     def _add(self, m, i, name, part, works):
         """Adds the part of core `i`; it stands still in an operation that has no work for it."""
