@@ -228,15 +228,16 @@ class Feed(wiring.Component):
         return live
 
     def _share(self, m, words, masks, thresholds, port):
-        """Gives the port of a core to its thresholds, which ask once a block, then to the stream,
-        then to its masks; never two of these in an operation."""
-        registers = self.registers
-        first = thresholds.request.valid & registers.mode.gate
-        masked = masks.request.valid & skips(registers, Skip.OUTPUTS)
+        """Gives the port of a core to its thresholds, which ask once a block of an operation with
+        a gate, then to the stream, then to its masks, which ask where there is no gate."""
+        first = thresholds.request.valid
+        masked = masks.request.valid & skips(self.registers, Skip.OUTPUTS)
         m.d.comb += [
             port.request.valid.eq(first | words.request.valid | masked),
-            port.request.payload.eq(Mux(first, thresholds.request.payload, Mux(
-                words.request.valid, words.request.payload, masks.request.payload))),
+            # late is whether a word is asked for
+            port.request.payload.eq(Mux(words.request.valid, *(
+                Mux(first, thresholds.request.payload, other.request.payload)
+                for other in (words, masks)))),
             thresholds.request.ready.eq(port.request.ready),
             words.request.ready.eq(port.request.ready & ~first),
             masks.request.ready.eq(port.request.ready & ~words.request.valid),
