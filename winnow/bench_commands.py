@@ -1,5 +1,6 @@
 """The command `bench`."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from winnow.options import (
     mechanism_options,
     skip_option,
 )
+
+RESUMES = "goes on where it was interrupted, with what lies in FILE's folder of the ending .parts"
 
 
 def add(commands) -> None:
@@ -61,24 +64,33 @@ def _add_ablation(benches) -> None:
     from winnow.bench.mechanisms import EXACT, MECHANISMS
 
     ablation = benches.add_parser(
-        "ablation", help="a training step with each mechanism on and off; goes on where it was "
-        "interrupted, with what lies in FILE's folder of the ending .parts")
-    config_options(ablation, "bench")
-    ablation.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
-    ablation.add_argument("--net", default="digits", help="network (default: %(default)s)")
-    ablation.add_argument("--data", default="digits", help="data set (default: %(default)s)")
-    data_options(ablation)
+        "ablation", help=f"a training step with each mechanism on and off; {RESUMES}")
     ablation.add_argument("--mechanisms", default=",".join(EXACT), metavar="LIST",
                           help=f"some of {','.join(MECHANISMS)} (default: %(default)s)")
-    mechanism_options(ablation, "element; with lasso group")
-    ablation.add_argument("--steps", default="", metavar="N,...", help="measure the step after N "
-                          "training steps on the model (default: the last step)")
-    ablation.add_argument("--epochs", type=int, help="passes over the training images")
-    ablation.add_argument("--batch", type=int, metavar="B", help="images of a step")
-    ablation.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
-    ablation.add_argument("--json", type=Path, required=True, metavar="FILE",
-                          help="write the figures there, and a plot beside them")
+    _run_options(ablation, "digits", "the last step")
     ablation.set_defaults(command=_ablation)
+    chip_a = benches.add_parser(
+        "chip-a", help="group Lasso, channel gating and gradient skipping in all combinations, "
+        f"beside chance and a dense run that does as much; {RESUMES}")
+    _run_options(chip_a, "resnet8", "some from all parts of the run")
+    chip_a.set_defaults(command=_chip_a)
+
+
+def _run_options(parser, net: str, steps: str) -> None:
+    """Of benches that train with mechanisms and measure whole steps."""
+    config_options(parser, "bench")
+    parser.add_argument("--cores", type=int, metavar="T", help="cores of the configuration")
+    parser.add_argument("--net", default=net, help="network (default: %(default)s)")
+    parser.add_argument("--data", default="digits", help="data set (default: %(default)s)")
+    data_options(parser)
+    mechanism_options(parser, "element; with lasso group")
+    parser.add_argument("--steps", default="", metavar="N,...", help="measure the step after N "
+                        f"training steps on the model (default: {steps})")
+    parser.add_argument("--epochs", type=int, help="passes over the training images")
+    parser.add_argument("--batch", type=int, metavar="B", help="images of a step")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE",
+                        help="write the figures there, and a plot beside them")
 
 
 def _chip(options, default: str = "bench") -> Config:
@@ -139,11 +151,38 @@ def _sparsity(options) -> int:
 
 def _ablation(options) -> int:
     from winnow.bench import ablation, ablation_report, mechanisms
+
+    settings, chosen, steps, folder = _run(options, options.mechanisms.split(","))
+    with _interrupted(folder):
+        results = ablation.measure(settings, chosen, mechanisms.variants(tuple(chosen)), steps,
+                                   folder, data_path=options.data_path)
+    print(ablation_report.table(results))
+    files.write_json(options.json, ablation_report.as_json(settings, chosen, results))
+    files.write(options.json.with_suffix(".png"), ablation_report.picture(results))
+    return 0 if all(result.equal for result in results) else 1
+
+
+def _chip_a(options) -> int:
+    from winnow.bench import chip_a
+
+    settings, chosen, steps, folder = _run(options, list(chip_a.MECHANISMS))
+    with _interrupted(folder):
+        rows, results = chip_a.measure(settings, chosen, steps, folder,
+                                       data_path=options.data_path)
+    print(chip_a.table(rows))
+    files.write_json(options.json, chip_a.as_json(settings, chosen, rows, results))
+    files.write(options.json.with_suffix(".png"), chip_a.picture(rows))
+    return 0 if all(result.equal for result in results) else 1
+
+
+def _run(options, names: list[str]) -> tuple:
+    """Settings, those of its mechanisms, the steps to measure, and the folder of `_run_options`."""
+    from winnow.bench import mechanisms
     from winnow.train import Settings
 
     chip, given = _chip(options), {name: getattr(options, name) for name in mechanisms.OPTIONS
                                    if getattr(options, name) is not None}
-    chosen = mechanisms.chosen(options.mechanisms.split(","), chip, given)
+    chosen = mechanisms.chosen(names, chip, given)
     try:
         steps = tuple(int(step) for step in options.steps.split(",") if options.steps)
     except ValueError:
@@ -151,13 +190,14 @@ def _ablation(options) -> int:
     run = {name: getattr(options, name) for name in (
         "net", "data", "train_images", "test_images", "epochs", "batch", "seed")
         if getattr(options, name) is not None}
-    settings, folder = Settings().with_(chip, **run), options.json.with_suffix(".parts")
+    return Settings().with_(chip, **run), chosen, steps, options.json.with_suffix(".parts")
+
+
+@contextmanager
+def _interrupted(folder: Path):
+    """Says what an interrupted bench goes on from."""
     try:
-        results = ablation.measure(settings, chosen, steps, folder, data_path=options.data_path)
+        yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted: {folder} holds what is done, the same command goes "
                                 f"on from it") from None
-    print(ablation_report.table(results))
-    files.write_json(options.json, ablation_report.as_json(settings, chosen, results))
-    files.write(options.json.with_suffix(".png"), ablation_report.picture(results))
-    return 0 if all(result.equal for result in results) else 1

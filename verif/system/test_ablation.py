@@ -3,55 +3,23 @@ a rerun cost, and what is refused. Where cycles are of no matter the chip is a m
 
 import json
 import shutil
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from isa.config import named
-from isa.memmap import TAG_COUNTERS, counter_offset, tag_offset
-from isa.registers import TAGS
 from verif.system.test_train import interrupt
 from winnow import cli, datasets, network
 from winnow.bench import ablation, phases
 from winnow.bench.mechanisms import variants
-from winnow.compiler import training
 from winnow.compiler.recipe import recipe_for
-from winnow.compiler.step import PLANS
-from winnow.host import ModelDevice
-from winnow.network import Conv, Linear, Network, Shape
 
 WIDE = tuple(a for change in ("name=wide", "cores=2", "slot=4", "reach=2")
              for a in ("--set", change))
 SHORT = ("--config", "small", "--train-images", "96", "--test-images", "16", "--epochs", "1")
 STEPS = 6  # of 16 images
-BUSY, WORDS, SPAN = TAG_COUNTERS
-READ = {counter_offset("cycles"): counter_offset("macs")} | {
-    tag_offset(tag, name): tag_offset(tag, WORDS) for tag in range(TAGS) for name in (BUSY, SPAN)}
 
-
-class Counting(ModelDevice):
-    """A chip that takes a cycle for each multiply-add that it does."""
-
-    def read32(self, offset: int) -> int:
-        low = offset & ~7
-        return super().read32(READ.get(low, low) + offset - low)
-
-
-@pytest.fixture(autouse=True)
-def one_plan(monkeypatch):
-    """One plan of tile sizes instead of the best of all, which takes long to find."""
-    monkeypatch.setattr(training, "PLANS", PLANS[:1])
-
-
-@pytest.fixture
-def counting(monkeypatch):
-    """No Verilog: `Counting` in its place."""
-    @contextmanager
-    def simulated(config, memory_bytes, **options):
-        yield Counting(config, memory_bytes)
-
-    monkeypatch.setattr(phases, "simulated", simulated)
+pytestmark = pytest.mark.usefixtures("one_plan")
 
 
 def bench(file, *arguments) -> int:
@@ -112,12 +80,10 @@ def test_each_mechanism_by_itself(counting, tmp_path, capsys):
     assert "every byte equal" in said and "all but outputs" in said and "after 4 training" in said
 
 
-def test_weights_stream_for_elements(counting, tmp_path, monkeypatch):
+def test_weights_stream_for_elements(counting, normal, tmp_path):
     """Where weights stream there are passes of statistics, which who leaves out no elements does
     not do; the run is the same."""
     file = tmp_path / "ablation.json"
-    monkeypatch.setitem(network.NETWORKS, "normal", Network("normal", Shape(1, 8, 8), (
-        Conv("a", 16, norm=True), Conv("b", 40, norm=True), Linear("fc", 10))))
     assert bench(file, *WIDE, "--net", "normal", "--batch", 16, "--mechanisms",
                  "elements,outputs,prune", "--density", "0.1", "--refresh", "2", "--steps",
                  "4") == 0

@@ -6,6 +6,7 @@ model. What is done is kept in a folder, from which an interrupted bench goes on
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -15,9 +16,9 @@ import numpy as np
 
 from hdl.cache import digest
 from isa.registers import Unit
-from winnow import checkpoint, datasets, files, network, progress, train
+from winnow import checkpoint, datasets, files, network, progress, run, train
 from winnow.bench import phases
-from winnow.bench.mechanisms import Variant, variants
+from winnow.bench.mechanisms import Variant
 from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset
 from winnow.errors import UserError
@@ -46,7 +47,8 @@ class Result:
     """A training step of one variant.
 
     `saved` is over ``none`` (nothing pruned or left out, of a network trained so), `saved_of_own`
-    over the same training with no exact mechanism. `utilisation` is what is done over what all
+    over the same training with no exact mechanism (where that is not there, with the first
+    variant that is trained so). `utilisation` is what is done over what all
     cores could do in its cycles, `means` those of the phases with all multiply-adds, left out or
     done, so they may be above 1.
     """
@@ -73,7 +75,7 @@ class Result:
         return self.difference is None
 
 
-class _Training:
+class Training:
     """One way of training, shared by the variants that differ in exact mechanisms alone.
 
     Parameters
@@ -118,9 +120,24 @@ class _Training:
                              checkpoint_steps=CHECKPOINT_STEPS, saved=self._latest(steps))
         self.accuracy = report.test_accuracy
 
+    def accuracy_after(self, step: int, data_path: Path | None) -> float:
+        """Test accuracy of the run when so many of its steps were done."""
+        path = self.folder / f"accuracy-{step}.json"
+        if path.exists():
+            found = _read(path)
+            train.check(path, found["settings"], self.content)
+            return found["test_accuracy"]
+        self.run((step,), data_path)
+        with run.runner(self.session, "model") as model, run.progress_bar(0) as bar:
+            checkpoint.restore(self.session, model.device.memory,
+                               checkpoint.read(train.kept(self.folder, step)).memory)
+            accuracy = model.test_accuracy(bar)
+        files.write_json(path, {"settings": self.content, "test_accuracy": accuracy})
+        return accuracy
+
     def _latest(self, steps: tuple[int, ...]) -> checkpoint.Checkpoint | None:
         """The last checkpoint that no stated step lies before without one of its own."""
-        paths = self.folder / checkpoint.NAME, *(train.kept(self.folder, s) for s in steps)
+        paths = self.folder / checkpoint.NAME, *self.folder.glob(f"{checkpoint.NAME}-*")
         there = [checkpoint.read(path) for path in paths if path.exists()]
         return max((saved for saved in there
                     if all(train.kept(self.folder, s).exists() for s in steps if s <= saved.step)),
@@ -141,24 +158,28 @@ class _Training:
                      self.session.program.recipe.rate(epoch), epoch)
 
 
-def measure(settings: Settings, mechanisms: dict[str, dict], steps: tuple[int, ...], folder: Path,
-            *, data_path: Path | None = None, show: bool = True) -> list[Result]:
-    """All variants at all steps.
+def measure(settings: Settings, mechanisms: dict[str, dict], made: list[Variant],
+            steps: tuple[int, ...], folder: Path, *, data_path: Path | None = None,
+            default: Callable[[int], tuple[int, ...]] = lambda steps: (steps - 1,),
+            show: bool = True) -> list[Result]:
+    """Variants at all steps.
 
     Parameters
     ----------
     settings : of the run, with no mechanism
     mechanisms : their settings, by name (`winnow.bench.mechanisms.chosen`)
-    steps : training steps before the one that is measured; none: all but the last
+    made : the variants; one is ``none``
+    steps : training steps before the one that is measured
+    default : steps if none are named, by how many the run has; all but the last
     folder : where what is done is kept
     data_path : of the data set
     show : progress bars on stderr
     """
     dataset = datasets.load(settings.data, data_path, settings.train_images, settings.test_images)
-    made = variants(tuple(mechanisms))
-    trainings = {names: _training(settings, mechanisms, names, dataset, folder)
+    trainings = {names: training_with(settings, mechanisms, names, dataset, folder)
                  for names in dict.fromkeys(variant.training for variant in made)}
-    steps = _steps(steps, next(iter(trainings.values())).session)
+    session = next(iter(trainings.values())).session
+    steps = _checked(steps or default(session.steps), session)
     cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
     found = {(step, variant.name): kept for step, variant, training in cases
              if (kept := _kept(folder, step, variant, training))}
@@ -174,32 +195,41 @@ def measure(settings: Settings, mechanisms: dict[str, dict], steps: tuple[int, .
             found[step, variant.name] = _measure(folder, step, variant, training, name, announce,
                                                  show)
             announce = False
-    names = {variant.mechanisms: variant.name for variant in made}
-    return [_result(step, variant, training, found, names[variant.training])
+    own = {}  # what a variant is compared with, by how it is trained
+    for variant in sorted(made, key=lambda variant: variant.skip != "none"):
+        own.setdefault(variant.training, variant.name)
+    return [_result(step, variant, training, found, own[variant.training])
             for step, variant, training in cases]
 
 
-def _training(settings: Settings, mechanisms: dict[str, dict], names: tuple[str, ...],
-              dataset: Dataset, folder: Path) -> _Training:
+def training_with(settings: Settings, mechanisms: dict[str, dict], names: tuple[str, ...],
+                  dataset: Dataset, folder: Path) -> Training:
+    """The run with `settings_with` some mechanisms."""
+    return Training(settings_with(settings, mechanisms, names), dataset,
+                    folder / f"trained {'+'.join(names) or 'none'}")
+
+
+def settings_with(settings: Settings, mechanisms: dict[str, dict],
+                  names: tuple[str, ...]) -> Settings:
+    """Those of training with some mechanisms."""
     given = {option: value for name in names for option, value in mechanisms[name].items()}
-    settings = settings.with_(settings.config, skip="none", **given)
-    return _Training(settings, dataset, folder / f"trained {'+'.join(names) or 'none'}")
+    return settings.with_(settings.config, skip="none", **given)
 
 
-def _steps(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
-    """In order, once each; by default the last one."""
+def _checked(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
+    """In order, once each."""
     for step in steps:
         if step not in range(session.steps):
             raise UserError(f"--steps {step}: must be from 0 to {session.steps - 1}, the run has "
                             f"{session.steps} steps of {session.program.recipe.batch} images")
-    return tuple(sorted(set(steps))) or (session.steps - 1,)
+    return tuple(sorted(set(steps)))
 
 
 def _path(folder: Path, step: int, variant: Variant) -> Path:
     return folder / f"step {step} {'+'.join(variant.mechanisms) or 'none'}.json"
 
 
-def _content(step: int, variant: Variant, training: _Training) -> dict:
+def _content(step: int, variant: Variant, training: Training) -> dict:
     """What a measured step must have been made with."""
     content = training.content
     return content | {"recipe": content["recipe"] | {"skip": variant.skip}, "step": step,
@@ -212,7 +242,7 @@ def _version() -> str:
                    for path in sorted((ROOT / folder).rglob("*.py"))])
 
 
-def _measure(folder: Path, step: int, variant: Variant, training: _Training, name: str,
+def _measure(folder: Path, step: int, variant: Variant, training: Training, name: str,
              announce: bool, show: bool) -> dict:
     """Run one step, keep and return what is found."""
     session = training.session_with(variant.skip)
@@ -237,7 +267,7 @@ def _multiply_adds(session: Session, memory: np.ndarray) -> int:
     return sum(o.multiply_adds for o in operations if o.unit is Unit.TENSOR)
 
 
-def _kept(folder: Path, step: int, variant: Variant, training: _Training) -> dict | None:
+def _kept(folder: Path, step: int, variant: Variant, training: Training) -> dict | None:
     """What was found before; `UserError` if that was with anything else."""
     path = _path(folder, step, variant)
     if not path.exists():
@@ -259,7 +289,7 @@ def _read(path: Path) -> dict:
         raise UserError(f"{path}: is not of this bench, or was changed") from None
 
 
-def _result(step: int, variant: Variant, training: _Training, found: dict, own: str) -> Result:
+def _result(step: int, variant: Variant, training: Training, found: dict, own: str) -> Result:
     kept, dense, base = (found[step, name] for name in (variant.name, "none", own))
     measured, counters = kept["measured"], kept["measured"]["counters"]
     lanes = training.settings.config.macs_per_cycle

@@ -35,7 +35,7 @@ class Variant:
     @property
     def training(self) -> tuple[str, ...]:
         """Those that change what is trained."""
-        return tuple(m for m in self.mechanisms if m in TRAINING)
+        return tuple(m for m in self.mechanisms if m not in EXACT)
 
 
 def chosen(names: list[str], config: Config, given: dict) -> dict[str, dict]:
