@@ -54,10 +54,7 @@ def one_step(session: Session, prepare: Callable[[np.ndarray], object] = lambda 
         layer = p.layer
         if not layer.learns:
             continue
-        tiles = moved(p.master, p.elements).reshape(
-            layer.output.blocks, layer.input.blocks, layer.kernel, layer.kernel, 8, 8)
-        rows = _plain(layer, tiles, program.memory.layouts).transpose(0, 4, 1, 5, 2, 3).reshape(
-            layer.output.blocks * 8, layer.input.blocks * 8, layer.kernel, layer.kernel)
+        rows = by_channel(layer, moved(p.master, p.elements), program.memory.layouts)
         ours = rows[:layer.output.channels, :layer.input.channels].copy()
         rows[:layer.output.channels, :layer.input.channels] = 0
         assert not rows.any()  # what pads a tile stays zero
@@ -68,6 +65,15 @@ def one_step(session: Session, prepare: Callable[[np.ndarray], object] = lambda 
         for kind, buffer in learned.items():
             result[layer.name, kind] = moved(places[buffer], layer.output.channels)
     return result
+
+
+def by_channel(layer, tiles: np.ndarray, layouts) -> np.ndarray:
+    """The elements of tiles as `layer_tiles` lays them out, (output, channel, row, column), those
+    that fill up blocks too."""
+    blocks = layer.output.blocks, layer.input.blocks
+    tiles = tiles.reshape(*blocks, layer.kernel, layer.kernel, 8, 8)
+    return _plain(layer, tiles, layouts).transpose(0, 4, 1, 5, 2, 3).reshape(
+        blocks[0] * 8, blocks[1] * 8, layer.kernel, layer.kernel)
 
 
 def _plain(layer, tiles: np.ndarray, layouts) -> np.ndarray:
