@@ -61,11 +61,11 @@ def add(commands) -> None:
 
 
 def _add_ablation(benches) -> None:
-    from winnow.bench.mechanisms import EXACT, MECHANISMS
+    from winnow.bench.mechanisms import MECHANISMS, WHOLE
 
     ablation = benches.add_parser(
         "ablation", help=f"a training step with each mechanism on and off; {RESUMES}")
-    ablation.add_argument("--mechanisms", default=",".join(EXACT), metavar="LIST",
+    ablation.add_argument("--mechanisms", default=",".join(WHOLE), metavar="LIST",
                           help=f"some of {','.join(MECHANISMS)} (default: %(default)s)")
     _run_options(ablation, "digits", "the last step")
     ablation.set_defaults(command=_ablation)

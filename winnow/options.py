@@ -51,7 +51,8 @@ def loss_option(parser: argparse.ArgumentParser) -> None:
 
 def skip_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip", metavar="KINDS", help="what operations leave out: all, none, or "
-                        "some of tiles,elements,outputs; no result depends on it (default: all)")
+                        "some of tiles,elements,outputs (both errors,gradients); no result "
+                        "depends on it (default: all)")
 
 
 def mechanism_options(parser: argparse.ArgumentParser, prune: str = "none") -> None:

@@ -222,8 +222,8 @@ def test_what_does_not_belong_together(counting, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ("--mechanisms tiles,lanes", "must be some of tiles, elements, outputs, prune, lasso, gate, "
-                                 "images with commas between, not 'lanes'"),
+    ("--mechanisms tiles,lanes", "must be some of tiles, elements, outputs, errors, gradients, "
+                                 "prune, lasso, gate, images with commas between, not 'lanes'"),
     ("--mechanisms tiles,tiles", "--mechanisms tiles,tiles: has tiles twice"),
     ("--mechanisms prune,lasso", "prune and lasso are two rules for the same weights"),
     ("--set slot=1 --set reach=0", "training leaves out no tiles with slot = 1"),

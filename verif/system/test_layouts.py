@@ -15,7 +15,7 @@ from winnow.compiler.layouts import Layout
 from winnow.compiler.memory import Stored
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.pruning.rule import Pruning
-from winnow.compiler.recipe import Recipe
+from winnow.compiler.recipe import PHASES, Recipe
 from winnow.compiler.step import TileError
 from winnow.compiler.tiles import Part
 from winnow.errors import UserError
@@ -131,9 +131,10 @@ def test_pruned_weights_leave_out_their_gradients(case):
 
 
 @pytest.mark.parametrize(("given", "left"), [
-    ("all", 7), ("none", 0), ("tiles", 1), ("outputs,elements", 6)])
+    ("all", (7, 7, 7)), ("none", (0, 0, 0)), ("tiles", (1, 1, 1)), ("outputs,elements", (6, 6, 6)),
+    ("errors", (0, 4, 0)), ("tiles,gradients", (1, 1, 5)), ("outputs,errors", (4, 4, 4))])
 def test_kinds(given, left):
-    assert Recipe(skip=given).skips == left
+    assert tuple(map(Recipe(skip=given).skips, PHASES)) == left
 
 
 @pytest.mark.parametrize("given", ["", "zeros", "tiles,", "tiles elements"])

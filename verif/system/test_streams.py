@@ -99,7 +99,7 @@ def test_device_chooses(density, most):
     program = made.program
     device, memory = ModelDevice(CHIP, program.external.size), program.memory
     choices, least, streamed = Choices(memory, program.recipe).chosen, set(), set()
-    updates = {program.tag(i, phase) for i, phase in choices if phase == "WU"}
+    updates = {program.tag(i, phase).number for i, phase in choices if phase == "WU"}
 
     def see(tag, operation):
         mode = getattr(operation, "mode", {})
@@ -114,7 +114,7 @@ def test_device_chooses(density, most):
         assert bits == sum(1 << choices[key].number for key in expected)
         streamed.clear()
         Driver(device).execute(program.address("program"))
-        assert streamed == {program.tag(*key) for key in expected}
+        assert streamed == {program.tag(*key).number for key in expected}
         least = {(i, phase) for (i, phase), choice in choices.items() if zeros(
             device.memory, memory.parameters[i]) >= choice.least}
         before = made.state(device.memory)

@@ -14,7 +14,7 @@ from pathlib import Path
 from winnow import datasets, pictures
 from winnow.bench import ablation
 from winnow.bench.ablation import Result, Training
-from winnow.bench.mechanisms import EXACT, Variant
+from winnow.bench.mechanisms import WHOLE, Variant
 from winnow.errors import UserError
 from winnow.train import Settings
 
@@ -54,7 +54,7 @@ def variants() -> list[Variant]:
     sets = [found for size in range(len(MECHANISMS) + 1)
             for found in combinations(MECHANISMS, size)]
     sets += [(CHANCE,), (*MECHANISMS[:-1], CHANCE)]
-    return [Variant("none", ())] + [Variant("+".join(found) or "exact", (*EXACT, *found))
+    return [Variant("none", ())] + [Variant("+".join(found) or "exact", (*WHOLE, *found))
                                     for found in sets]
 
 

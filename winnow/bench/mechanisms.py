@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from isa.config import Config
+from isa.registers import Skip
 from winnow.compiler.recipe import KINDS
 from winnow.errors import UserError
 
 EXACT = tuple(KINDS)  # what operations leave out: no bit depends on it
+WHOLE = tuple(kind.name.lower() for kind in Skip)  # of these, all there is
 # Those that change what is trained: the settings that each has of its own, with its values where
 # they are not those of training (None).
 TRAINING = {

@@ -11,8 +11,8 @@ from isa.registers import Unit
 from sim.schedule import Schedule, schedule
 from winnow import progress
 from winnow.chip import CYCLES_AT_ONCE, simulated
-from winnow.compiler.recipe import Recipe
-from winnow.compiler.training import PHASES, TrainingProgram
+from winnow.compiler.recipe import PHASES, Recipe
+from winnow.compiler.training import TrainingProgram
 from winnow.datasets import Dataset, network_for
 from winnow.errors import UserError
 from winnow.host import Device, Driver, ModelDevice

@@ -21,7 +21,7 @@ from winnow.compiler.forming import Formed, Forming, Pass
 from winnow.compiler.gating import weights as gating
 from winnow.compiler.learning import Learning
 from winnow.compiler.normalisation import SUM_WORDS, Norm, Slot
-from winnow.compiler.operations import Buffer
+from winnow.compiler.operations import UNTAGGED, Buffer, Tag
 from winnow.compiler.step import Step
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.compiler.weight_streams import StreamedWeights
@@ -202,7 +202,7 @@ class Backward(Pass):
             self._convolve_back(made, convolving, part, weights, errors, dy, beside, tag)
 
     def _emit_rounded(self, operations, source: str, made: Map, part: Part, tile: Tile,
-                      tag: int = 0) -> None:
+                      tag: Tag = UNTAGGED) -> None:
         """Operations that write a tile of the gradient of a map, or a part of it that comes from
         `source`."""
         self.emit(self.step.rounded(operations, f"gradient of {made.name} from {source}", tile,
@@ -218,7 +218,7 @@ class Backward(Pass):
         return first
 
     def _pool_back(self, made: Map, r: int, part: Part, dy: Tile, formed: Formed | None,
-                   beside: Beside, tag: int) -> None:
+                   beside: Beside, tag: Tag) -> None:
         """The error of a reader that pools. `formed` is the map, if it is there already."""
         layer, label = self.graph.layers[r], f"form error of {self.graph.layers[r].name}"
         above = self._reached(layer, part, part.blocks)
@@ -336,7 +336,7 @@ class Backward(Pass):
             self.emit(constant.through(self.config, f"{label} BP", dy, dy, beside,
                                        self.memory.identity), tag(readers[-1], "BP"))
 
-    def _finish(self, i: int, norm: Norm, tag: int) -> None:
+    def _finish(self, i: int, norm: Norm, tag: Tag) -> None:
         """Coefficients of the errors, and the update of gamma and beta, or of a bias."""
         layer, rules = self.graph.layers[i], self.step.rules
         self.emit(constant.rounded(self.config, f"sums of {layer.name}", norm.backward_stats,

@@ -57,7 +57,7 @@ class Choices:
         if (layer, phase) in self.chosen:
             return False, True
         if phase == "WU":
-            rule, skips = self.recipe.prune, self.recipe.skips
+            rule, skips = self.recipe.prune, self.recipe.skips(phase)
             few = bool(rule) and (Skip.ELEMENTS not in skips or rule.density[-1][1] <= FEW)
             return (few and Skip.OUTPUTS in skips,)
         return (self.recipe.stream == "weights" and self._may(layer),)
@@ -65,7 +65,7 @@ class Choices:
     @cached_property
     def chosen(self) -> dict[tuple[int, str], Choice]:
         """What the device chooses."""
-        skips = self.recipe.skips
+        skips = self.recipe.skips("WU")
         if self.recipe.stream != "auto" or Skip.ELEMENTS not in skips:
             return {}
         phases = PHASES[:1] if self.recipe.skipping else PHASES
@@ -125,7 +125,7 @@ class Choices:
         """How many weights have to be zero for the stream of weights to be the faster one; 0 if it
         never is."""
         own = self.memory.parameters[i]
-        maps = _maps(self.config, own.layer, phase, self.recipe.skips)
+        maps = _maps(self.config, own.layer, phase, self.recipe.skips(phase))
         for step in range(STEPS, 0, -1):
             density = step / STEPS
             if _weights(self.config, own.layer, phase, density) < maps:

@@ -18,7 +18,7 @@ from winnow.compiler.cuts import Cuts, Need, common, hull, most_pieces, pieces
 from winnow.compiler.drains import Gate, Sums
 from winnow.compiler.forming import Pass
 from winnow.compiler.gating import weights as gating
-from winnow.compiler.operations import Buffer
+from winnow.compiler.operations import Buffer, Tag
 from winnow.compiler.tiles import Part, Tile, equal
 from winnow.graph import Layer, Map
 
@@ -189,7 +189,7 @@ class Forward(Pass):
                 self.step.store(gates[i], self.memory.gates[i], outputs[i])
 
     def _convolve(self, i: int, x: Tile, weights: Buffer | None, y: Tile | None, sums: Sums,
-                  statistics: bool, tag: int, gates: Tile | None) -> None:
+                  statistics: bool, tag: Tag, gates: Tile | None) -> None:
         """One layer's output from the map in `x`, or sums for it."""
         layer, norm = self.graph.layers[i], self.step.norm(i)
         gate = gates and Gate(layer.tiles * TREES, self.memory.parameters[i].threshold, gates)
@@ -214,7 +214,7 @@ class Forward(Pass):
                         self.config, layer, x.flat if layer.is_linear else x, weights, y, bias,
                         stats, sums, self.step.cores(i), gate), tag)
 
-    def _stream_weights(self, i: int, x: Tile, y: Tile, tag: int) -> None:
+    def _stream_weights(self, i: int, x: Tile, y: Tile, tag: Tag) -> None:
         """A layer's output from tiles of 8 pixels: images side by side are read a slot at a time.
         """
         side = self.layouts.errors
@@ -226,7 +226,7 @@ class Forward(Pass):
         self.emit(weight_streams.forward(self.config, self.graph.layers[i], x, self._streamed[i],
                                          y), tag)
 
-    def _statistics(self, i: int, y: Tile, stats: Buffer | None, tag: int) -> None:
+    def _statistics(self, i: int, y: Tile, stats: Buffer | None, tag: Tag) -> None:
         """Those of a tile of a layer's output, by a pass of its own."""
         if stats:
             self.emit(constant.squares(self.config, f"statistics of {self.graph.layers[i].name}", y,

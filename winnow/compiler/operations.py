@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import NamedTuple
 
 from isa.config import LANES, TREES
 from isa.instructions import Guard
@@ -13,6 +14,16 @@ from isa.registers import (
     TENSOR_STREAMS,
     Unit,
 )
+
+
+class Tag(NamedTuple):
+    """The counter group of a tensor operation, and its phase."""
+
+    number: int
+    phase: str
+
+
+UNTAGGED = Tag(0, "FP")
 
 
 @dataclass(eq=False)

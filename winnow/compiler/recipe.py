@@ -15,7 +15,11 @@ STORES = ("binary32", "bfloat16")
 ROUNDINGS = ("nearest", "stochastic")
 SCALINGS = ("static", "dynamic")
 STREAMS = ("auto", "maps", "weights")
-KINDS = {kind.name.lower(): kind for kind in Skip}
+PHASES = ("FP", "BP", "WU")
+# What may be left out, by phase. `outputs` are errors that a ReLU killed and gradients of pruned
+# weights.
+KINDS = {kind.name.lower(): dict.fromkeys(PHASES, kind) for kind in Skip} | {
+    "errors": {"BP": Skip.OUTPUTS}, "gradients": {"WU": Skip.OUTPUTS}}
 SKIPS = {"all": Skip(sum(Skip)), "none": Skip.NONE}
 SCALES = range(33)  # exponents that errors may be scaled by
 SKIPPINGS = ("threshold", "quantile", "random")
@@ -146,12 +150,11 @@ class Recipe:
         """Whether the scale of errors changes."""
         return self.scaling == "dynamic"
 
-    @property
-    def skips(self) -> Skip:
-        """`skip` as an operation's mode has it."""
+    def skips(self, phase: str) -> Skip:
+        """`skip` as the mode of an operation of FP, BP or WU has it."""
         if self.skip in SKIPS:
             return SKIPS[self.skip]
-        return Skip(sum({KINDS[name] for name in self.skip.split(",")}))
+        return Skip(sum({KINDS[name].get(phase, Skip.NONE) for name in self.skip.split(",")}))
 
     @property
     def stochastic(self) -> bool:

@@ -22,7 +22,15 @@ from winnow.compiler.live import LiveImages
 from winnow.compiler.memory import Memory, Place, Stored
 from winnow.compiler.normalisation import Norm
 from winnow.compiler.numbers import Numbers, rounded_by
-from winnow.compiler.operations import Buffer, Chosen, Guarded, Operation, Ways
+from winnow.compiler.operations import (
+    UNTAGGED,
+    Buffer,
+    Chosen,
+    Guarded,
+    Operation,
+    Tag,
+    Ways,
+)
 from winnow.compiler.recipe import Recipe
 from winnow.compiler.tiles import NEXT, Part, Tile
 from winnow.compiler.weight_streams import StreamedWeights
@@ -119,16 +127,16 @@ class Step:
         self.guard: Guarded | None = None  # of what is emitted
         self.choices = Choices(memory, rules.recipe)
 
-    def emit(self, operations, tag: int = 0) -> None:
+    def emit(self, operations, tag: Tag = UNTAGGED) -> None:
         """Add an operation or a list of them to the present job; tensor operations are charged to
-        `tag`, and leave out no more than the recipe says."""
+        `tag`, and leave out no more than the recipe says of its phase."""
         for operation in _listed(operations):
             operation.job = self.job
             operation.guard = operation.guard or self.guard
             if operation.unit is Unit.TENSOR:
-                operation.tag, mode = tag, operation.registers.get("tensor.mode", {})
+                operation.tag, mode = tag.number, operation.registers.get("tensor.mode", {})
                 if "skip" in mode:
-                    mode["skip"] &= self.rules.recipe.skips
+                    mode["skip"] &= self.rules.recipe.skips(tag.phase)
             self.operations.append(operation)
 
     def catch_up(self) -> None:

@@ -20,11 +20,11 @@ from winnow.compiler.forward import Forward
 from winnow.compiler.gating.thresholds import Thresholds
 from winnow.compiler.loss import Loss
 from winnow.compiler.memory import Memory, Stored
-from winnow.compiler.operations import Buffer, Operation
+from winnow.compiler.operations import Buffer, Operation, Tag
 from winnow.compiler.order import order, straight_lines
 from winnow.compiler.placement import PlacementError
 from winnow.compiler.pruning.refresh import Refresh
-from winnow.compiler.recipe import Recipe
+from winnow.compiler.recipe import PHASES, Recipe
 from winnow.compiler.scalars import (
     COUNTED,
     DATA,
@@ -47,7 +47,6 @@ from winnow.errors import UserError
 from winnow.graph import lower
 from winnow.network import Network
 
-PHASES = ("FP", "BP", "WU")
 EXTERNAL_MOST = 1 << 31  # what the immediate of a move's address reaches
 PROGRAM_INSTRUCTIONS = 1 << 20
 LONG = 10_000  # operations of a step for which one plan is enough
@@ -112,9 +111,9 @@ class TrainingProgram:
     def address(self, region: str) -> int:
         return self.external.regions[region][0]
 
-    def tag(self, layer: int, phase: str) -> int:
+    def tag(self, layer: int, phase: str) -> Tag:
         """The counter group of a layer's phase."""
-        return self.tags.get((layer, phase), 0)
+        return Tag(self.tags.get((layer, phase), 0), phase)
 
     @property
     def keeps_state(self) -> bool:
