@@ -74,6 +74,13 @@ def _add_ablation(benches) -> None:
         f"beside chance and a dense run that does as much; {RESUMES}")
     _run_options(chip_a, "resnet8", "some from all parts of the run")
     chip_a.set_defaults(command=_chip_a)
+    chip_b = benches.add_parser(
+        "chip-b", help="pruned weights, the stream and the groups that the device chooses, and "
+        f"outputs that are left out, each on top of the one before; {RESUMES}")
+    chip_b.add_argument("--densities", default="1,0.5,0.2,0.1", metavar="D,...",
+                        help="shares of the weights that stay (%(default)s)")
+    _run_options(chip_b, "resnet8", "the last step")
+    chip_b.set_defaults(command=_chip_b)
 
 
 def _run_options(parser, net: str, steps: str) -> None:
@@ -172,6 +179,21 @@ def _chip_a(options) -> int:
     print(chip_a.table(rows))
     files.write_json(options.json, chip_a.as_json(settings, chosen, rows, results))
     files.write(options.json.with_suffix(".png"), chip_a.picture(rows))
+    return 0 if all(result.equal for result in results) else 1
+
+
+def _chip_b(options) -> int:
+    from winnow.bench import chip_b
+
+    wanted = chip_b.densities(options.densities)
+    settings, chosen, steps, folder = _run(options, ["tiles", "prune"])
+    how = chip_b.pruning(chosen["prune"])
+    with _interrupted(folder):
+        rows, results = chip_b.measure(settings, how, wanted, steps, folder,
+                                       data_path=options.data_path)
+    print(chip_b.table(rows))
+    files.write_json(options.json, chip_b.as_json(settings, how, rows, results))
+    files.write(options.json.with_suffix(".png"), chip_b.picture(rows))
     return 0 if all(result.equal for result in results) else 1
 
 

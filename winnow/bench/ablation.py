@@ -28,6 +28,7 @@ from winnow.train import Settings
 CHECKPOINT_STEPS = 50
 SKIPPED = {cause: f"skipped_{cause}" for cause in ("images", "tiles", "outputs", "elements")}
 ROOT = Path(__file__).resolve().parents[2]
+WORDS = ("words_read", "words_written", "words_filled", "words_stored")
 MEASURED = ("isa", "sim", "hdl", "winnow/compiler")  # what cycles and bits of a step depend on
 
 
@@ -66,6 +67,7 @@ class Result:
     saved_of_own: Saved
     utilisation: float
     means: dict[str, float]
+    words: dict[str, int]  # of the scratchpad, read and written, and of external memory
     difference: str | None  # what is not as it must be: nothing
 
     @property
@@ -92,20 +94,20 @@ class Training:
 
     def __init__(self, settings: Settings, dataset: Dataset, folder: Path):
         self.settings, self.dataset, self.folder = settings, dataset, folder
-        self.sessions: dict[str, Session] = {}
-        self.session = self.session_with("none")
+        self.sessions: dict[tuple, Session] = {}
+        self.session = self.session_with({"skip": "none"})
         self.content = train.content(settings, self.session)
         self.accuracy = 0.0
 
-    def session_with(self, skip: str) -> Session:
-        """The same run with operations that leave out `skip`."""
-        if skip in self.sessions:
-            return self.sessions[skip]
-        settings = self.settings.with_(self.settings.config, skip=skip)
-        net = datasets.network_for(network.named(settings.net), self.dataset)
-        self.sessions[skip] = Session(TrainingProgram(settings.config, net, settings.recipe),
-                                      self.dataset, settings.seed)
-        return self.sessions[skip]
+    def session_with(self, program: dict[str, str]) -> Session:
+        """The same run by a program that no bit depends on: `skip` and, if given, `stream`."""
+        key = tuple(program.items())
+        if key not in self.sessions:
+            settings = self.settings.with_(self.settings.config, **program)
+            net = datasets.network_for(network.named(settings.net), self.dataset)
+            self.sessions[key] = Session(TrainingProgram(settings.config, net, settings.recipe),
+                                         self.dataset, settings.seed)
+        return self.sessions[key]
 
     def run(self, steps: tuple[int, ...], data_path: Path | None) -> None:
         """Train, or take what is there: `accuracy`, and checkpoints after `steps`."""
@@ -226,13 +228,14 @@ def _checked(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
 
 
 def _path(folder: Path, step: int, variant: Variant) -> Path:
-    return folder / f"step {step} {'+'.join(variant.mechanisms) or 'none'}.json"
+    stream = f" stream {variant.stream}" if variant.stream else ""
+    return folder / f"step {step} {'+'.join(variant.mechanisms) or 'none'}{stream}.json"
 
 
 def _content(step: int, variant: Variant, training: Training) -> dict:
     """What a measured step must have been made with."""
     content = training.content
-    return content | {"recipe": content["recipe"] | {"skip": variant.skip}, "step": step,
+    return content | {"recipe": content["recipe"] | variant.program, "step": step,
                       "version": _version()}
 
 
@@ -245,7 +248,7 @@ def _version() -> str:
 def _measure(folder: Path, step: int, variant: Variant, training: Training, name: str,
              announce: bool, show: bool) -> dict:
     """Run one step, keep and return what is found."""
-    session = training.session_with(variant.skip)
+    session = training.session_with(variant.program)
     memory = training.memory(session, step)
     found = {"settings": _content(step, variant, training),
              "live_weights": session.live_weights(memory),
@@ -300,6 +303,7 @@ def _result(step: int, variant: Variant, training: Training, found: dict, own: s
         {cause: counters[name] for cause, name in SKIPPED.items()},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),
         counters["macs"] / (lanes * measured["cycles"]), measured["means"],
+        {name: counters[name] for name in WORDS},
         _difference(kept, base, own))
 
 

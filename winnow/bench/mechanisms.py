@@ -24,15 +24,22 @@ OPTIONS = tuple({option: None for own in TRAINING.values() for option in own})
 
 @dataclass(frozen=True)
 class Variant:
-    """A set of mechanisms that are on, in the order of `MECHANISMS`."""
+    """A set of mechanisms that are on, in the order of `MECHANISMS`; and which operand streams
+    where weights are pruned, if not as the settings of training say: no bit depends on it."""
 
     name: str
     mechanisms: tuple[str, ...]
+    stream: str | None = None
 
     @property
     def skip(self) -> str:
         """Its exact mechanisms, as a recipe has them."""
         return ",".join(m for m in self.mechanisms if m in EXACT) or "none"
+
+    @property
+    def program(self) -> dict[str, str]:
+        """What a recipe has of it that no bit depends on."""
+        return {"skip": self.skip} | ({"stream": self.stream} if self.stream else {})
 
     @property
     def training(self) -> tuple[str, ...]:
