@@ -30,7 +30,7 @@ STEPS = 300
 BESIDE = 8, 4  # images and far-apart positions of a block
 FALSE_DEAD = 0.01  # of all live outputs, at most
 MARGINS = np.linspace(-1, 1, 201)  # in standard deviations
-WORTH = 0.9  # of the cycles: what a preview would have to leave of them
+WORTH = 0.9  # of the cycles: no more than that a preview would have to leave
 WIDE = 8  # positions that a preview does in the time of one
 
 
@@ -134,15 +134,18 @@ def masked_time(live: np.ndarray) -> float:
     return float(blocks.sum(axis=(1, 4)).max(axis=2).mean() / prod(BESIDE))
 
 
-def packed_time(x: np.ndarray) -> float:
-    """Cycles over dense of a stream of these elements in slots of channel blocks; a slot takes at
-    least one to be read."""
+def packed_time(made: Map) -> float:
+    """Cycles over dense of a stream of what a layer reads in slots of channel blocks. A slot takes
+    at least one to be read, those beyond the edge of the map none."""
+    x = made.read
     n, c, h, w = x.shape
     size = min(CONFIG.slot, c // LANES)
     words = (x != 0).reshape(n, c // (LANES * size), size, LANES, h * w)
     cycles, _ = slots.spread(words.sum(axis=2).transpose(0, 1, 3, 2).reshape(-1, LANES),
                              CONFIG.reach)
-    return float(np.maximum(cycles, 1).mean() / size)
+    inside = (convolution.columns(np.ones((1, 1, h, w)), made.layer.kernel, made.layer.stride,
+                                  made.layer.padding)).mean()
+    return float(np.maximum(cycles, 1).mean() / size * inside)
 
 
 def previewed(made: Map, how) -> tuple[float, float, float]:
@@ -170,7 +173,7 @@ def test_speculation_beside_zero_elements():
     memory = phases.trained(session, STEPS)
     rows, weights = [], []
     for made in maps(session, memory):
-        packed, relu, known = (packed_time(made.read), masked_time(made.live(losers=False)),
+        packed, relu, known = (packed_time(made), masked_time(made.live(losers=False)),
                                masked_time(made.live()))
         row = [packed, relu, known]
         text = f"{made.layer.name}: zero elements {packed:.3f}, ReLU {relu:.3f}, known {known:.3f}"
