@@ -72,14 +72,14 @@ def _add_ablation(benches) -> None:
     chip_a = benches.add_parser(
         "chip-a", help="group Lasso, channel gating and gradient skipping in all combinations, "
         f"beside chance and a dense run that does as much; {RESUMES}")
-    _run_options(chip_a, "resnet8", "some from all parts of the run")
+    _run_options(chip_a, "digits", "some from all parts of the run")
     chip_a.set_defaults(command=_chip_a)
     chip_b = benches.add_parser(
-        "chip-b", help="pruned weights, the stream and the groups that the device chooses, and "
+        "chip-b", help="pruned weights, the stream that the device chooses, and "
         f"outputs that are left out, each on top of the one before; {RESUMES}")
     chip_b.add_argument("--densities", default="1,0.5,0.2,0.1", metavar="D,...",
                         help="shares of the weights that stay (%(default)s)")
-    _run_options(chip_b, "resnet8", "the last step")
+    _run_options(chip_b, "digits", "the last step")
     chip_b.set_defaults(command=_chip_b)
 
 
@@ -104,6 +104,9 @@ def _chip(options, default: str = "bench") -> Config:
     """The configuration, with --cores; refuses now a FILE that could not be written."""
     options.config = options.config or default
     if options.json:
+        if options.json.suffix == ".png" or options.json.is_dir():
+            raise UserError(f"--json {options.json}: must be a file for figures, a picture is "
+                            f"written beside it")
         files.check_folder(options.json.parent)
     chip = chosen_config(options)
     return chip if options.cores is None else chip.with_(cores=options.cores)
@@ -172,12 +175,12 @@ def _ablation(options) -> int:
 def _chip_a(options) -> int:
     from winnow.bench import chip_a
 
-    settings, chosen, steps, folder = _run(options, list(chip_a.MECHANISMS))
+    settings, chosen, steps, folder = _run(options, list(chip_a.MECHANISMS), "chip-a")
     with _interrupted(folder):
-        rows, results = chip_a.measure(settings, chosen, steps, folder,
-                                       data_path=options.data_path)
+        rows, how, results = chip_a.measure(settings, chosen, steps, folder,
+                                            data_path=options.data_path)
     print(chip_a.table(rows))
-    files.write_json(options.json, chip_a.as_json(settings, chosen, rows, results))
+    files.write_json(options.json, chip_a.as_json(settings, how, rows, results))
     files.write(options.json.with_suffix(".png"), chip_a.picture(rows))
     return 0 if all(result.equal for result in results) else 1
 
@@ -186,25 +189,25 @@ def _chip_b(options) -> int:
     from winnow.bench import chip_b
 
     wanted = chip_b.densities(options.densities)
-    settings, chosen, steps, folder = _run(options, ["tiles", "prune"])
+    settings, chosen, steps, folder = _run(options, ["tiles", "prune"], "chip-b")
     how = chip_b.pruning(chosen["prune"])
     with _interrupted(folder):
         rows, results = chip_b.measure(settings, how, wanted, steps, folder,
                                        data_path=options.data_path)
-    print(chip_b.table(rows))
+    print(chip_b.table(rows, results))
     files.write_json(options.json, chip_b.as_json(settings, how, rows, results))
     files.write(options.json.with_suffix(".png"), chip_b.picture(rows))
     return 0 if all(result.equal for result in results) else 1
 
 
-def _run(options, names: list[str]) -> tuple:
+def _run(options, names: list[str], bench: str | None = None) -> tuple:
     """Settings, those of its mechanisms, the steps to measure, and the folder of `_run_options`."""
     from winnow.bench import mechanisms
     from winnow.train import Settings
 
     chip, given = _chip(options), {name: getattr(options, name) for name in mechanisms.OPTIONS
                                    if getattr(options, name) is not None}
-    chosen = mechanisms.chosen(names, chip, given)
+    chosen = mechanisms.chosen(names, chip, given, bench)
     try:
         steps = tuple(int(step) for step in options.steps.split(",") if options.steps)
     except ValueError:

@@ -29,6 +29,7 @@ class Report:
     layers: list[dict] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     live_weights: dict[str, float] = field(default_factory=dict)  # of layers that are pruned
+    skipped_images: float = 0.0  # the share of images of training steps without BP and WU
     seconds: dict[str, float] = field(default_factory=dict)
     curve: list[Progress] = field(default_factory=list)
 
@@ -53,6 +54,8 @@ class Report:
     def text(self) -> str:
         """A few lines for the terminal."""
         lines = [f"{self.measure:<19}{self.test_accuracy:.2%}"]
+        if self.skipped_images:
+            lines.append(f"skipped images     {self.skipped_images:.1%}")
         if self.cycles:
             lines.append(f"simulated cycles   {self.cycles:,}  "
                          f"({self.cycles_per_second:,} a second)")

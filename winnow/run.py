@@ -37,6 +37,7 @@ class Runner:
     -------
     curve : progress at each training step that was done
     weight_hashes : at the end of each epoch
+    skipped : images without BP and WU, of all training steps
     seconds, counters, tags : of all rounds together
     """
 
@@ -45,6 +46,7 @@ class Runner:
         self.driver = Driver(device)
         self.curve: list[Progress] = []
         self.weight_hashes: list[str] = []
+        self.skipped = 0
         self.seconds = 0.0
         self.counters: dict[str, int] = {}
         self.tags: list[dict[str, int]] = []
@@ -72,7 +74,7 @@ class Runner:
                                 refresh=False)
             bar.update(done - known)
         self.seconds += time.monotonic() - began
-        self._warn(work)
+        self._count_skipped(work)
         if work.rate is not None and len(self.curve) % len(session.orders[0]) == 0:
             self.weight_hashes.append(session.weight_hash(memory))
 
@@ -89,10 +91,14 @@ class Runner:
         self.driver.resume()
         return False
 
-    def _warn(self, work: Round) -> None:
-        """Say so where a training step had no image left."""
-        live = self.session.live(self.device.memory, len(work.images)).any(axis=1)
-        if work.rate is not None and not live.all():
+    def _count_skipped(self, work: Round) -> None:
+        """Of training steps; say so where one had no image left."""
+        if work.rate is None:
+            return
+        images = self.session.live(self.device.memory, len(work.images))
+        self.skipped += int(np.sum(~images))
+        live = images.any(axis=1)
+        if not live.all():
             tqdm.write(f"warning: in {np.sum(~live)} of {live.size} steps every image was skipped "
                        f"(skip_images = {self.session.program.recipe.skip_images}): they changed "
                        f"weights by momentum and decay alone", sys.stderr)
@@ -134,6 +140,7 @@ class Runner:
         """Add what was seen of training, and what the device counted."""
         result.curve, result.weight_hashes = self.curve, self.weight_hashes
         result.live_weights = self.session.live_weights(self.device.memory)
+        result.skipped_images = self.skipped / (len(self.curve) * self.session.program.recipe.batch)
         result.seconds[self.name] = self.seconds
         if self.counters["cycles"]:
             result.count(self.session.program, self.counters, self.tags)

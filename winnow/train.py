@@ -251,14 +251,15 @@ class _Training:
         runner.weight_hashes = record["weight_hashes"]
         runner.curve = [Progress(*point) for point in record["curve"]]
         runner.counters, runner.tags = record["counters"], record["tags"]
-        runner.seconds = record["seconds"]
+        runner.seconds, runner.skipped = record["seconds"], record.get("skipped", 0)
 
     def save(self, step: int) -> None:
         runner = self.runner
         record = self.options | {
             "weight_hashes": runner.weight_hashes,
             "curve": [[p.step, p.loss, p.accuracy] for p in runner.curve],
-            "counters": runner.counters, "tags": runner.tags, "seconds": runner.seconds}
+            "counters": runner.counters, "tags": runner.tags, "seconds": runner.seconds,
+            "skipped": runner.skipped}
         memory = checkpoint.lasting(self.session, runner.device.memory)
         saved = Checkpoint(self.marks, step, record, memory)
         if step in self.keep:

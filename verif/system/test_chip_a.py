@@ -22,11 +22,12 @@ def bench(file, *arguments) -> int:
 
 
 def test_points():
-    assert chip_a.points(60, 20) == (10, 30, 50, 39)
-    assert chip_a.points(60, 11) == (9, 30, 50, 32)  # after 10 steps one chooses
-    assert chip_a.points(60, 60) == (10, 30, 50, 59)
-    assert chip_a.points(60, 61) == (10, 30, 50)
-    assert chip_a.points(6, 1) == (1, 3, 5, 3)  # all of them choose
+    assert chip_a.points(60, {20}) == (10, 30, 50, 39)
+    assert chip_a.points(60, {11}) == (9, 30, 50, 32)  # after 10 steps one chooses
+    assert chip_a.points(60, {60}) == (10, 30, 50, 59)
+    assert chip_a.points(60, {61}) == (10, 30, 50)
+    assert chip_a.points(60, {20, 30}) == (10, 30, 50, 39, 59)
+    assert chip_a.points(6, {1}) == (1, 3, 5, 3)  # all of them choose
 
 
 def test_what_stands_for_a_run():
@@ -43,7 +44,7 @@ def test_all_runs(tmp_path, monkeypatch, capsys):
     found = json.loads(file.read_text())
     runs = {run["name"]: run for run in found["runs"]}
     *most, last = runs
-    assert tuple(most) == ("none", *COMBINATIONS, "chance", "lasso+gate+chance")
+    assert tuple(most) == ("none", *COMBINATIONS, "chance", "lasso+gate+chance of all")
     for name in most:
         assert runs[name]["conversion"] == pytest.approx(1) and not runs[name]["differences"]
         own = [s for s in found["steps"] if s["variant"] == name]
@@ -51,11 +52,18 @@ def test_all_runs(tmp_path, monkeypatch, capsys):
         assert bool(sum(s["skipped"]["images"] for s in own)) == (
             "images" in name or "chance" in name)
         assert any(s["chooses"] for s in own) == ("lasso" in name)  # gates alone: after 20 steps
-    saved = {name: run["operations"] for name, run in runs.items()}
+    saved = {name: run["operations_saved"] for name, run in runs.items()}
     assert saved["none"] == 1 < saved["exact"] < saved["images"] < saved["lasso+images"]
     assert runs["none"]["accuracy"] == runs["exact"]["accuracy"]
-    short = round(STEPS / saved["lasso+gate+images"])
-    assert last == f"none, {short} of 6 steps" and saved[last] == STEPS / short
+    # As much as by all three; as many images as by their error.
+    short = round(STEPS * saved["exact"] / saved["lasso+gate+images"])
+    assert last == f"exact, {short} of 6 steps"
+    assert saved[last] == saved["exact"] * STEPS / short
+    for name, chance in (("images", "chance"), ("lasso+gate+images", "lasso+gate+chance of all")):
+        share = runs[name]["skipped_images"]
+        assert 0 < share < 1 and runs[chance]["skipped_images"] == pytest.approx(share, abs=0.2)
+        assert found["mechanisms"][chance.removeprefix("lasso+gate+")] == {
+            "skip_images": f"random:{share:.4f}"}
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
     assert "every byte equal to the model's" in said and "lasso+gate+chance" in said
@@ -66,8 +74,8 @@ def test_all_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ("--skip-images threshold:0.5", "--skip-images threshold:0.5: must be quantile:S"),
-    ("--stream maps", "--stream maps: no mechanism of lasso,gate,images has such a setting"),
+    ("--skip-images none", "--skip-images none: is without the mechanism that it is of"),
+    ("--stream maps", "--stream maps: no mechanism of chip-a has such a setting"),
     ("--set slot=1 --set reach=0", "slot = 1: gates need slots of at least 2 words"),
     ("--steps 6", "--steps 6: must be from 0 to 5, the run has 6 steps of 16 images"),
 ])

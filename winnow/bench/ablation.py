@@ -58,6 +58,7 @@ class Result:
     mechanisms: tuple[str, ...]
     step: int  # training steps before it
     accuracy: float  # at the end of the run
+    skipped_images: float  # the share of its images
     live_weights: dict[str, float]  # of layers that are pruned
     chooses: bool  # masks are chosen after the step, in cycles that are counted
     cycles: int
@@ -89,7 +90,7 @@ class Training:
     -------
     session : the run
     content : what its files must have been made with (`winnow.train.content`)
-    accuracy : after all steps, once it has run
+    accuracy, skipped_images : after all steps, once it has run
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, folder: Path):
@@ -97,7 +98,7 @@ class Training:
         self.sessions: dict[tuple, Session] = {}
         self.session = self.session_with({"skip": "none"})
         self.content = train.content(settings, self.session)
-        self.accuracy = 0.0
+        self.accuracy = self.skipped_images = 0.0
 
     def session_with(self, program: dict[str, str]) -> Session:
         """The same run by a program that no bit depends on: `skip` and, if given, `stream`."""
@@ -116,11 +117,11 @@ class Training:
         if whole and path.exists():
             found = _read(path)
             train.check(path, found["settings"], self.content)
-            self.accuracy = found["test_accuracy"]
+            self.accuracy, self.skipped_images = found["test_accuracy"], found["skipped_images"]
             return
         report = train.train(self.settings, out=self.folder, data_path=data_path, keep=steps,
                              checkpoint_steps=CHECKPOINT_STEPS, saved=self._latest(steps))
-        self.accuracy = report.test_accuracy
+        self.accuracy, self.skipped_images = report.test_accuracy, report.skipped_images
 
     def accuracy_after(self, step: int, data_path: Path | None) -> float:
         """Test accuracy of the run when so many of its steps were done."""
@@ -177,11 +178,12 @@ def measure(settings: Settings, mechanisms: dict[str, dict], made: list[Variant]
     data_path : of the data set
     show : progress bars on stderr
     """
+    _version()  # of what runs, whatever becomes of the files
     dataset = datasets.load(settings.data, data_path, settings.train_images, settings.test_images)
     trainings = {names: training_with(settings, mechanisms, names, dataset, folder)
                  for names in dict.fromkeys(variant.training for variant in made)}
     session = next(iter(trainings.values())).session
-    steps = _checked(steps or default(session.steps), session)
+    steps = checked(steps or default(session.steps), session)
     cases = [(step, variant, trainings[variant.training]) for step in steps for variant in made]
     found = {(step, variant.name): kept for step, variant, training in cases
              if (kept := _kept(folder, step, variant, training))}
@@ -218,7 +220,7 @@ def settings_with(settings: Settings, mechanisms: dict[str, dict],
     return settings.with_(settings.config, skip="none", **given)
 
 
-def _checked(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
+def checked(steps: tuple[int, ...], session: Session) -> tuple[int, ...]:
     """In order, once each."""
     for step in steps:
         if step not in range(session.steps):
@@ -298,7 +300,8 @@ def _result(step: int, variant: Variant, training: Training, found: dict, own: s
     lanes = training.settings.config.macs_per_cycle
     refresh = training.settings.recipe.refresh
     return Result(
-        variant.name, variant.mechanisms, step, training.accuracy, kept["live_weights"],
+        variant.name, variant.mechanisms, step, training.accuracy,
+        training.skipped_images, kept["live_weights"],
         refresh is not None and (step + 1) % refresh == 0, measured["cycles"], counters["macs"],
         {cause: counters[name] for cause, name in SKIPPED.items()},
         _saved("none", measured, dense["measured"]), _saved(own, measured, base["measured"]),

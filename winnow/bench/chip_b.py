@@ -3,9 +3,11 @@ redundancy that are exact, each on top of the one before, after the table of the
 with these mechanisms (Wang et al., VLSI 2021, JSSC 2022; only the ideas and the ratios are known).
 
 At each density the network is trained on the model and a whole step is measured in the Verilog:
-with zeros left out and maps as the stream; with the stream and the groups that the device chooses;
-then without errors that a ReLU killed (R2), without gradients of pruned weights (R3), and without
-both. Outputs that are thrown away in FP (R1) are not speculated on: docs/decisions.md.
+with zeros left out, and maps, weights or what the device chooses as the stream, from which the
+groups of cores follow; then without errors that a ReLU killed (R2), without gradients of pruned
+weights (R3), and without both. Where weights stream there is no R2; the program prunes gradients
+only at densities where that is faster. Outputs that are thrown away in FP (R1) are not speculated
+on: docs/decisions.md.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,38 +20,39 @@ from winnow.bench.mechanisms import Variant
 from winnow.errors import UserError
 from winnow.train import Settings
 
-DENSITIES = (1.0, 0.5, 0.2, 0.1)
 ZEROS = ("tiles", "elements")
 SOURCES = {"R2": ("errors",), "R3": ("gradients",), "R2+R3": ("outputs",)}
-MAPS, CHOSEN = "zeros", "chosen"
+MAPS, WEIGHTS, CHOSEN = "maps", "weights", "chosen"  # what streams
+FIXED = MAPS, WEIGHTS
 
 
 @dataclass(frozen=True)
 class Row:
     """A step at one density. Ratios are cycles of what is named over those of this row: of ``none``
-    (dense, nothing pruned), of maps that stream, of no redundancy left out."""
+    (dense, nothing pruned), of the better fixed stream, of no redundancy left out."""
 
     density: float
     on: str
     cycles: int
     over_none: float
-    over_maps: float | None
+    over_fixed: float | None
     over_chosen: float | None
     utilisation: float  # what is done over what all lanes could do
     means: dict[str, float]  # FP, BP, WU with what is left out, over what the lanes could do
     words: dict[str, int]
     accuracy: float
-    difference: str | None
+    chooses: bool  # the step chooses masks, in cycles that are counted
 
 
 def densities(text: str) -> tuple[float, ...]:
     """Shares of the weights that stay, from D,D,..."""
     try:
         found = tuple(float(part) for part in text.split(","))
-        assert all(0 < d <= 1 for d in found) and len(set(found)) == len(found)
-    except (ValueError, AssertionError):
+    except ValueError:
+        found = ()
+    if not found or not all(0 < d <= 1 for d in found) or len(set(found)) != len(found):
         raise UserError(f"--densities {text}: must be D,D,... with numbers above 0, at most 1, "
-                        f"each once") from None
+                        f"each once")
     return found
 
 
@@ -70,11 +73,11 @@ def variants(wanted: tuple[float, ...]) -> dict[tuple[float, str], Variant]:
     of nothing."""
     found = {(1.0, "none"): Variant("none", ())}
     for density in wanted:
-        more = {MAPS: (), CHOSEN: ()} | SOURCES
+        more = {MAPS: (), WEIGHTS: (), CHOSEN: ()} | SOURCES
         if density == 1:
             more = {MAPS: (), "R2": SOURCES["R2"]}
         found |= {(density, on): Variant(f"{density} {on}", (*ZEROS, *kinds, *_pruned(density)),
-                                         "maps" if on == MAPS and density < 1 else None)
+                                         on if on in FIXED and density < 1 else None)
                   for on, kinds in more.items()}
     return found
 
@@ -106,36 +109,36 @@ def measure(settings: Settings, how: dict, wanted: tuple[float, ...], steps: tup
 def _row(density: float, on: str, last: dict[str, Result], made: dict) -> Row:
     own = last[made[density, on].name]
 
-    def over(other: str, at: float = density) -> float | None:
-        base = made.get((at, other))
-        return last[base.name].cycles / own.cycles if base else None
+    def over(*others: str, at: float = density) -> float:
+        return min(last[made[at, other].name].cycles for other in others
+                   if (at, other) in made) / own.cycles
 
     # Where nothing is chosen, maps stream.
     chosen = CHOSEN if (density, CHOSEN) in made else MAPS
-    return Row(density, on, own.cycles, over("none", 1.0), None if on == "none" else over(MAPS),
-               over(chosen) if on in SOURCES else None, own.utilisation, own.means, own.words,
-               own.accuracy, own.difference)
+    return Row(density, on, own.cycles, over("none", at=1.0),
+               None if on == "none" else over(*FIXED), over(chosen) if on in SOURCES else None,
+               own.utilisation, own.means, own.words, own.accuracy, own.chooses)
 
 
-def table(rows: list[Row]) -> str:
-    """A line for each row."""
+def table(rows: list[Row], results: list[Result]) -> str:
+    """A line for each row; and what is wrong with any measured step."""
     def ratio(value: float | None) -> str:
         return "" if value is None else f"{value:.2f}"
 
     lines = [f"{'':<29} {'times faster than':^22} {'':>32} {'words, millions':>18}",
-             f"{'density':>7} {'on':<8} {'cycles':>12} {'none':>7} {'zeros':>6} {'chosen':>7} "
-             f"{'utilisation':>11} {'FP / BP / WU':>20} {'on chip':>9} {'off':>8} {'accuracy':>9}"]
+             f"{'density':>7} {'on':<8} {'cycles':>12} {'none':>7} {'fixed':>6} {'chosen':>7} "
+             f"{'lanes busy':>11} {'FP / BP / WU, all':>20} {'on chip':>9} {'off':>8} "
+             f"{'accuracy':>9}"]
     for row in rows:
         means = " / ".join(f"{row.means[phase]:.2f}" for phase in ("FP", "BP", "WU"))
         words = row.words
         inside = (words["words_read"] + words["words_written"]) / 1e6
         outside = (words["words_filled"] + words["words_stored"]) / 1e6
         lines.append(f"{row.density:>7} {row.on:<8} {row.cycles:>12,} {ratio(row.over_none):>7} "
-                     f"{ratio(row.over_maps):>6} {ratio(row.over_chosen):>7} "
+                     f"{ratio(row.over_fixed):>6} {ratio(row.over_chosen):>7} "
                      f"{row.utilisation:>11.1%} {means:>20} {inside:>9.2f} {outside:>8.2f} "
-                     f"{row.accuracy:>9.2%}")
-    wrong = [f"WRONG: {row.on} at {row.density}: {row.difference}" for row in rows
-             if row.difference]
+                     f"{row.accuracy:>9.2%}" + "  masks are chosen" * row.chooses)
+    wrong = [f"WRONG: {r.variant} after {r.step}: {r.difference}" for r in results if not r.equal]
     return "\n".join(lines + (wrong or ["every byte equal to the model's"]))
 
 

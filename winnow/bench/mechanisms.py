@@ -1,4 +1,4 @@
-"""What `winnow bench ablation` turns on and off."""
+"""What benches that train turn on and off."""
 
 from dataclasses import dataclass
 
@@ -24,8 +24,8 @@ OPTIONS = tuple({option: None for own in TRAINING.values() for option in own})
 
 @dataclass(frozen=True)
 class Variant:
-    """A set of mechanisms that are on, in the order of `MECHANISMS`; and which operand streams
-    where weights are pruned, if not as the settings of training say: no bit depends on it."""
+    """Mechanisms that are on, exact ones first; and which operand streams where weights are pruned,
+    if not as the settings of training say: no bit depends on it."""
 
     name: str
     mechanisms: tuple[str, ...]
@@ -47,7 +47,8 @@ class Variant:
         return tuple(m for m in self.mechanisms if m not in EXACT)
 
 
-def chosen(names: list[str], config: Config, given: dict) -> dict[str, dict]:
+def chosen(names: list[str], config: Config, given: dict,
+           bench: str | None = None) -> dict[str, dict]:
     """The settings of each mechanism, by its name, in the order of `MECHANISMS`.
 
     Parameters
@@ -55,31 +56,33 @@ def chosen(names: list[str], config: Config, given: dict) -> dict[str, dict]:
     names : of mechanisms
     config : the chip
     given : settings of `OPTIONS` that a user gave
+    bench : whose mechanisms they are, if the user does not name them
     """
-    text = ",".join(names)
+    text = bench or ",".join(names)
+    flag = bench or f"--mechanisms {text}"
     for name in names:
         if name not in MECHANISMS:
-            raise UserError(f"--mechanisms {text}: must be some of {', '.join(MECHANISMS)} with "
+            raise UserError(f"{flag}: must be some of {', '.join(MECHANISMS)} with "
                             f"commas between, not {name!r}")
         if names.count(name) > 1:
-            raise UserError(f"--mechanisms {text}: has {name} twice")
+            raise UserError(f"{flag}: has {name} twice")
         if name in EXACT and config.slot == 1:
-            raise UserError(f"--mechanisms {text}: training leaves out no {name} with slot = 1, "
+            raise UserError(f"{flag}: training leaves out no {name} with slot = 1, "
                             f"which configuration {config.name} has")
     if {"prune", "lasso"} <= set(names):
-        raise UserError(f"--mechanisms {text}: prune and lasso are two rules for the same weights, "
+        raise UserError(f"{flag}: prune and lasso are two rules for the same weights, "
                         f"at most one can be there")
     made = {name: {option: given.get(option, value)
                    for option, value in TRAINING.get(name, {}).items()
                    if given.get(option, value) is not None}
             for name in MECHANISMS if name in names}
     for option, value in given.items():
-        flag = f"--{option.replace('_', '-')}"
+        setting = f"--{option.replace('_', '-')} {value}"
         if not any(option in own for own in made.values()):
-            raise UserError(f"{flag} {value}: no mechanism of {text} has such a setting")
+            raise UserError(f"{setting}: no mechanism of {text} has such a setting")
         if value == "none" or (option == "shrink" and not value):
-            raise UserError(f"{flag} {value}: is without the mechanism that it is of, leave that "
-                            f"out of --mechanisms {text}")
+            raise UserError(f"{setting}: is without the mechanism that it is of"
+                            + ("" if bench else f", leave that out of --mechanisms {text}"))
     return made
 
 
